@@ -89,11 +89,10 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
         logs=logs,
         volumes=Volumes(engine, datasets),
     )
-    recovery = JailRecovery(engine, datasets, runs, restarts)
+    recovery = JailRecovery(engine, datasets, runs, restarts, parts.volumes)
     engine.recovery.at(Stage.STRANGERS, recovery.end_strangers)
     engine.recovery.of_jail(JailStage.UNFINISHED, recovery.end_unfinished)
     engine.recovery.of_jail(JailStage.GENERATIONS, recovery.drop_staged)
-    engine.recovery.of_jail(JailStage.GENERATIONS, parts.volumes.recover)
     engine.recovery.after_jail(recovery.prune)
     engine.recovery.at(Stage.RUNS, recovery.settle_runs)
     engine.recovery.resumes(Resume.TELL, hooks.recover)

@@ -10,6 +10,7 @@ from jaild.engine.inventory import Found, JailEntry
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.restarts import Restarts
 from jaild.jails.runs import Runs
+from jaild.jails.volumes import Volumes
 from jaild.model import layout, names
 from jaild.model.jails.authority import Intent, Standing
 from jaild.model.layers.records import Desired, JailRecord, Ownership
@@ -19,7 +20,9 @@ from jaild.ports.runtime import Run
 class JailRecovery:
     """Repairs it."""
 
-    def __init__(self, engine: Engine, datasets: JailDatasets, runs: Runs, restarts: Restarts) -> None:
+    def __init__(
+        self, engine: Engine, datasets: JailDatasets, runs: Runs, restarts: Restarts, volumes: Volumes
+    ) -> None:
         self._inventory = engine.inventory
         self._recovery = engine.recovery
         self._events = engine.events
@@ -30,6 +33,7 @@ class JailRecovery:
         self._found: list[Run] = []  # when the daemon started: between the stages nobody starts any
         self._ended: set[tuple[str, int]] = set()  # and only this ends some
         self._restarts = restarts
+        self._volumes = volumes
 
     async def end_strangers(self, _: Found) -> None:
         """End sandboxes, and runs of jails that moved away."""
@@ -66,9 +70,14 @@ class JailRecovery:
         self._inventory.jails.pop(entry.name, None)
 
     async def drop_staged(self, entry: JailEntry, record: JailRecord) -> bool:
-        """Drop generations that were never committed nor kept as staged, and the mark of the one that was committed."""
+        """Drop generations that were never committed nor kept as staged, and the mark of the one that was committed.
+
+        And go on with removals of volumes.
+        """
         if record.state not in {Ownership.ACTIVE, Ownership.FROZEN}:
             return False
+        if record.removing:
+            await self._volumes.recover(entry, record)
         staged = entry.staged.number if entry.staged is not None else 0
         lost = record.staged is not None and not staged and entry.generation is not None
         if lost and self._inventory.may(entry, Intent.RUN_ON):

@@ -167,18 +167,15 @@ class Volumes:
         left = tuple(name for name in record.removing if name != volume)
         await self._datasets.write(entry, msgspec.structs.replace(record, removing=left))
 
-    async def recover(self, entry: JailEntry, record: JailRecord) -> bool:
+    async def recover(self, entry: JailEntry, record: JailRecord) -> None:
         """Go on with removals that a crash, or an error, left half-way."""
-        if not self._inventory.may(entry, Intent.RUN_ON):
-            return False
-        for volume in record.removing:
+        for volume in record.removing if self._inventory.may(entry, Intent.RUN_ON) else ():
             if _in_force(entry, volume):  # nothing here writes such a record: its data is worth more than its words
                 message = f"kept volume {volume} of {entry.name}, which was to be removed: its spec names it"
                 await self._recovery.attempt(message, self._let_be(entry, entry.record or record, volume))
             else:
                 message = f"finished removing volume {volume} of {entry.name}"
                 await self._recovery.attempt(message, self._destroy(entry, entry.record or record, volume))
-        return False
 
 
 def _in_force(entry: JailEntry, volume: str) -> str:
