@@ -12,7 +12,7 @@ EVERY = 4
 # Python keeps what it compiled, whatever the environment says: tests start hundreds of daemons and commands.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest
 
-.PHONY: help venv compiled deps demo test unit slowest clients lint proto proto-check bench lab lab-quick compare faults soak truth clean
+.PHONY: help venv compiled deps demo docs test unit slowest clients lint proto proto-check bench lab lab-quick compare faults soak truth clean
 
 help: ## say what can be made (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -32,6 +32,9 @@ demo: compiled ## two hosts, two bases (FreeBSD: BASES="A/base.txz B/base.txz"),
 	@JAILD_REQUIRE_ALL=1 .ci/deps
 	@mkdir -p build
 	$(PYTHON) -m tests.demo $(BASES)
+
+docs: compiled ## run what README and docs show of a console, and write what it prints
+	PYTHONDONTWRITEBYTECODE= $(PYTHON) -m tests.transcripts
 
 test: deps compiled lint proto-check ## everything that can fail; EVERY=1: at all calls of each fault matrix, not at one of four
 	JAILD_FAULT_EVERY=$(EVERY) $(PYTEST) -n $(PROCESSES) --dist loadgroup

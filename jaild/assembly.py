@@ -288,9 +288,9 @@ async def destroy(folder: Path, path: Path | None) -> list[str]:
 
 def _left(folder: Path, config: Config) -> list[str]:
     """Remove the folder if nothing is in it any more, and say what is not."""
-    elsewhere = {"state": config.state, "run": config.run, "logs": config.logs, "socket": config.socket}
-    left = [f"{path} stays: {key} of the configuration" for key, path in elsewhere.items() if path.exists()]
-    if others := sorted(path.name for path in folder.iterdir()):
+    told = {config.state: "state", config.run: "run", config.logs: "logs", config.socket: "socket"}
+    left = [f"{path} stays: {key} of the configuration" for path, key in told.items() if path.exists()]
+    if others := sorted(path.name for path in folder.iterdir() if path not in told):
         return [*left, f"{folder} stays: {', '.join(others)} in it, which jaild did not make"]
     try:
         folder.rmdir()

@@ -46,7 +46,7 @@ class SocketAuthenticator:
 
     def admit(self, _context: Context, allowed: AbstractSet[Role], method: str) -> tuple[str, JaildError | None]:
         """Admit the caller as `local`, with every role."""
-        return _admit(Caller(actor=LOCAL, roles=frozenset(Role)), allowed, method)
+        return admit(Caller(actor=LOCAL, roles=frozenset(Role)), allowed, method)
 
 
 class CertificateAuthenticator:
@@ -65,7 +65,7 @@ class CertificateAuthenticator:
         for name in names:
             if grant := self._grants.get(name):
                 roles, apps = frozenset(grant.roles), frozenset(grant.apps)
-                return _admit(Caller(actor=name, roles=roles, apps=apps, policy=grant.policy), allowed, method)
+                return admit(Caller(actor=name, roles=roles, apps=apps, policy=grant.policy), allowed, method)
         if not names:
             return NOBODY, UnauthenticatedError(
                 "NO_CERTIFICATE",
@@ -87,7 +87,8 @@ def _certificate_names(context: Context) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _admit(caller: Caller, allowed: AbstractSet[Role], method: str) -> tuple[str, JaildError | None]:
+def admit(caller: Caller, allowed: AbstractSet[Role], method: str) -> tuple[str, JaildError | None]:
+    """Let this task's call be `caller`'s if it may make it. Return as an `Authenticator`."""
     try:
         require_role(caller, allowed, method)
     except PermissionDeniedError as refusal:

@@ -12,7 +12,7 @@ from jaild.model.jails.spec import HttpCheck, TcpCheck
 from jaild.model.layers.records import Family
 from jaild.model.problems import Problem
 from jaild.ports.process import TerminalSize
-from jaild.ports.runtime import Demands, HostFacts, Input, Output, Run, RunSpec, Runtime, Usage
+from jaild.ports.runtime import END_OF_STDIN, Demands, HostFacts, Input, Output, Run, RunSpec, Runtime, Usage
 
 FACTS = HostFacts(
     runtime="fake 1",
@@ -78,6 +78,7 @@ class FakeRuntime:
         self.takes: dict[str, float] = {}
         self.calls: list[tuple[str, str]] = []
         self.answers: dict[str | tuple[str, tuple[str, ...]], Answer] = {}
+        self.anywhere: dict[tuple[str, ...], Answer] = {}  # what a command says in a run without an answer of its own
         self.stop_seconds = 0.0
         self.problems: tuple[Problem, ...] = ()  # of every `examine`
         self.usages: dict[str, Usage] = {}
@@ -214,11 +215,13 @@ class FakeRuntime:
         name = f"{jail}.{generation}"
         self._call("exec", name)
         self._running(name)
-        answer = self.answers.get((name, command)) or self.answers.get(name) or Answer()
+        answer = self.answers.get((name, command)) or self.answers.get(name) or self.anywhere.get(command, Answer())
         if terminal is not None:
             answer = replace(answer, stdout=answer.stdout + answer.stderr, stderr=b"")
         if inputs is not None:
             async for piece in inputs:
+                if piece == END_OF_STDIN:
+                    break
                 if command == ("cat",):
                     yield Output(stdout=piece if isinstance(piece, bytes) else str(piece).encode())
         if answer.stdout:

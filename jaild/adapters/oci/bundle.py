@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jaild.adapters.runtime.accounts import Account
 from jaild.adapters.runtime.refusals import FIELD
 from jaild.model import quantity
-from jaild.model.errors import FailedPreconditionError, JaildError
+from jaild.model.errors import FailedPreconditionError, JaildError, ResourceExhaustedError
 from jaild.model.jails.spec import Limits, Mode
 from jaild.ports.runtime import Demands, RunSpec
 
@@ -36,6 +37,7 @@ _MASKED = (
     *("/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"),
 )
 _READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+_SYS_RESOURCE = 24  # CAP_SYS_RESOURCE
 _PERIOD = 100_000  # microseconds: the kernel's default
 _LEAST_QUOTA = 1_000  # microseconds: the kernel refuses less
 
@@ -108,18 +110,40 @@ def config(
     }
 
 
-def problems(demands: Demands, resource: str) -> list[JaildError]:
-    """Return DEVFS_RULESET_UNKNOWN if a ruleset is named: Linux has none."""
+@cache
+def _most_open_files() -> int:
+    """Return the highest limit that a process of a jail can be given here: setrlimit(2), capabilities(7)."""
+    status = dict(line.partition(":")[::2] for line in Path("/proc/self/status").read_text().splitlines())
+    raises = int(status["CapEff"], 16) >> _SYS_RESOURCE & 1
+    hard = _OPEN_FILES[1]
+    return int(Path("/proc/sys/fs/nr_open").read_text()) if raises or hard == resource.RLIM_INFINITY else hard
+
+
+def problems(demands: Demands, name: str) -> list[JaildError]:
+    """Return DEVFS_RULESET_UNKNOWN if a ruleset is named, which Linux has not; LIMIT_UNSUPPORTED for too many files."""
+    found: list[JaildError] = []
+    files, most = demands.limits.open_files, _most_open_files()
+    if files is not None and files > most:
+        found.append(
+            ResourceExhaustedError(
+                "LIMIT_UNSUPPORTED",
+                f"limits.open_files cannot be {files}: a process may be given {most} here",
+                hint="lower limits.open_files, or start jaild with a higher hard limit (ulimit -Hn)",
+                resource=name,
+                detail={FIELD: "$.limits.open_files"},
+            )
+        )
     if demands.devfs_ruleset is None:
-        return []
+        return found
     return [
+        *found,
         FailedPreconditionError(
             "DEVFS_RULESET_UNKNOWN",
             f"this host has no devfs ruleset {demands.devfs_ruleset}: devfs is FreeBSD's",
             hint="take devfs_ruleset out of the spec, or run the jail on FreeBSD",
-            resource=resource,
+            resource=name,
             detail={FIELD: "$.devfs_ruleset"},
-        )
+        ),
     ]
 
 

@@ -84,7 +84,7 @@ def reason(status: status_pb2.Status) -> str:
 def from_status(status: status_pb2.Status, *, of_operation: bool) -> Failure:
     """Return the failure that `status` tells: an operation's `error`, or what came with a refused request."""
     details = _Details(status)
-    metadata = dict(details.info.metadata)
+    metadata = dict(sorted(details.info.metadata.items()))  # a map has no order of its own
     former = metadata.pop("remedy", "")  # what a daemon of the first version calls the hint
     why, code = details.info.reason, code_pb2.Code.Name(status.code)
     return Failure(

@@ -143,3 +143,10 @@ def test_a_devfs_ruleset_is_refused_where_there_is_no_devfs() -> None:
     (refused,) = oci_bundle.problems(replace(run_spec(), devfs_ruleset="devfsrules_jail"), "jails/web")
     assert (refused.reason, refused.detail["field"]) == ("DEVFS_RULESET_UNKNOWN", "$.devfs_ruleset")
     assert oci_bundle.problems(run_spec(), "jails/web") == []
+
+
+def test_more_open_files_than_a_process_may_be_given_here_are_refused_before_anything_is_made() -> None:
+    limits = Limits(open_files=1 << 40)
+    (refused,) = oci_bundle.problems(replace(run_spec(), limits=limits), "jails/web")
+    assert (refused.reason, refused.detail["field"]) == ("LIMIT_UNSUPPORTED", "$.limits.open_files")
+    assert oci_bundle.problems(replace(run_spec(), limits=Limits(open_files=64)), "jails/web") == []
