@@ -13,7 +13,7 @@ from typing import Any
 
 from jaild.adapters.certificates import CertificateAuthority
 from jaild.adapters.system.process import ProcessRunner
-from jaild.model.errors import UnavailableError
+from jaild.model.errors import FailedPreconditionError, UnavailableError
 from jaild.v1 import jails_pb2
 from tests.demo import freebsd_machine
 from tests.demo.hosts import ADDRESSES, BRIDGE, NAMESPACES, Topology, two_hosts
@@ -67,10 +67,17 @@ class Pair:
 
 
 def reaches(here: Node, jail: str, there: Node) -> bool:
-    """Whether a migration would be begun: a connection to a host that was dead is made again after a while."""
+    """Whether a migration would be begun: a connection to a host that was dead is made again after a while.
+
+    And another one, which a killed daemon goes on with, is over.
+    """
     try:
         here.api.migrate(jail, there.name, validate_only=True)
     except UnavailableError:
+        return False
+    except FailedPreconditionError as error:
+        if error.reason != "JAIL_MIGRATING":
+            raise
         return False
     return True
 
