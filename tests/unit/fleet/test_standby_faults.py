@@ -8,15 +8,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from jaild.model.errors import JaildError
+from jaild.model.jails.spec import Volume
 from jaild.model.layers.records import Ownership
 from jaild.model.views import JailState
 from tests.fakes.faults import Effect, is_worth
-from tests.fakes.host import FakeHost
+from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
 from tests.hosts import invariants
+from tests.hosts.asking import active, configure
 from tests.hosts.points import points
 from tests.hosts.standbys import booted, hosts_with, promote, record, rounds, write, written
 
@@ -40,6 +43,8 @@ class Trial:
         """Return what was wrong, during it and after recovery."""
         alpha, beta = hosts = await hosts_with(folder, "beta")
         try:
+            if self.what == ROUND and self.struck == "beta":
+                await _remove_a_volume(alpha)  # which the round takes from beta
             write(alpha, "second")
             if self.what == FORCE:
                 await alpha.stop()
@@ -99,6 +104,7 @@ class Trial:
                 f"the replica is {kept}, at {alpha.clock.time}: {alpha.core.use_cases.jails.get('web').standbys}"
             )
         wrong += await invariants.unclaimed((alpha, beta), "web")
+        wrong += [f"beta keeps {volume}" for volume in await beta.core.use_cases.volumes.list("web")]
         await alpha.stop()
         wrong += await _forced(beta)
         if written(beta) != "second":
@@ -135,6 +141,15 @@ class Trial:
         if owner is alpha and (state := (await record(beta)).state) is not Ownership.STANDBY:
             wrong.append(f"the replica is {state}")
         return wrong
+
+
+async def _remove_a_volume(alpha: FakeHost) -> None:
+    spec = active(alpha).spec
+    await configure(alpha, msgspec.structs.replace(spec, volumes={"cache": Volume(path="/var/cache")}))
+    await rounds(alpha)
+    await configure(alpha, spec)
+    removed = await alpha.core.use_cases.volumes.remove("web", "cache", validate_only=False, caller=caller())
+    assert (await alpha.end_of(removed)).failure is None
 
 
 async def _forced(beta: FakeHost) -> list[str]:
