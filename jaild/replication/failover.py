@@ -25,6 +25,7 @@ from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.engine.saga import Completion, Phase, Pivot, Saga
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
+from jaild.model import layout
 from jaild.model.errors import AbortedError, FailedPreconditionError, JaildError
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import ForcedFailover, JailRecord, Ownership
@@ -152,17 +153,17 @@ class Failover:
         tag = record.replica.round if record.replica is not None and record.replica.round else ""
         if record.state in _COMING:
             tag = whole({d: [t for t, s in tags.items() if _came(s, sent)] for d, tags in by_dataset.items()}) or tag
+        if record.state is Ownership.STANDBY and tag:
+            # Another dataset is no part of the round: others made it, or it is left of a volume that its owner removed.
+            # That the volumes are there which will be needed is looked at when that is known, see `_return`.
+            needed = {self._inventory.where.part(name, path) for path in ("", layout.DATA)}
+            by_dataset = {dataset: tags for dataset, tags in by_dataset.items() if tag in tags or dataset in needed}
         if prepared.keys() == set(wanted):  # what has not changed since the round before is not of the last one
             taken = prepared
         elif tag and all(tag in tags for tags in by_dataset.values()):
             taken = {dataset: tags[tag] for dataset, tags in by_dataset.items()}
         else:
-            raise FailedPreconditionError(
-                "NOTHING_WHOLE",
-                f"of jail {name} no round has come whole: there is nothing to start",
-                hint="look for another host that has it; what is here can be removed with jailctl jail rm",
-                resource=f"jails/{name}",
-            )
+            raise _nothing_whole(name)
         for snapshot in taken.values():
             await OwnedSnapshots(self._zfs, snapshot.dataset).require_returnable(snapshot)
         return taken
@@ -252,6 +253,9 @@ class Failover:
         generation = None if attempt.is_copy() else attempt.entry.generation  # of another host's pool: mounted
         if generation is None:
             generation = await self._receiver.generation_of_copy(attempt.name, attempt.record.generation)
+            volumes = self._inventory.where.parts(attempt.name, generation.spec.volumes)
+            if attempt.is_copy() and not set(volumes.values()) <= attempt.snapshots.keys():
+                raise _nothing_whole(attempt.name)
         await self._offer_check.require_startable(attempt.name, generation)
 
     async def _commit(self, attempt: _Attempt) -> None:
@@ -337,6 +341,15 @@ class Failover:
         if journal is not None:
             former = Ownership.PREPARED if journal.phase is Step.PREPARED else Ownership.INCOMING
         await self._datasets.write(entry, advance(record, former))
+
+
+def _nothing_whole(name: str) -> FailedPreconditionError:
+    return FailedPreconditionError(
+        "NOTHING_WHOLE",
+        f"of jail {name} no round has come whole: there is nothing to start",
+        hint="look for another host that has it; what is here can be removed with jailctl jail rm",
+        resource=f"jails/{name}",
+    )
 
 
 def _came(snapshot: Snapshot, sent: frozenset[int]) -> bool:

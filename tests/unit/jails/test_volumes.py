@@ -13,7 +13,7 @@ from jaild.model.operation import Operation
 from tests.fakes.host import FakeHost, caller
 from tests.hosts import invariants
 from tests.hosts.asking import SPEC, configure, create, deploy, ended, reason_of, roll_back, unstage
-from tests.hosts.standbys import events, hosts_with, rounds
+from tests.hosts.standbys import events, hosts_with, promote, rounds
 
 CACHE = "tank/jaild/jails/web/cache"
 WITH = msgspec.structs.replace(SPEC, volumes={"cache": Volume(path="/var/cache", quota="1M")})
@@ -90,22 +90,29 @@ async def test_what_is_left_of_a_removal_that_failed_is_named_by_no_spec_and_end
     assert reason_of(await configure(host, WITH)) == ""
 
 
-async def test_replicas_lose_a_volume_with_the_next_whole_round_and_nothing_that_others_made(tmp_path: Path) -> None:
+async def test_replicas_lose_a_volume_with_the_next_whole_round_and_nothing_that_others_made_or_keep(
+    tmp_path: Path,
+) -> None:
     alpha, beta = await hosts_with(tmp_path, "beta")
     spec = alpha.core.inventory.jails["web"].generation.spec  # type: ignore[union-attr]
-    await configure(alpha, msgspec.structs.replace(spec, volumes=WITH.volumes))
+    both = {**WITH.volumes, "held": Volume(path="/var/held")}
+    await configure(alpha, msgspec.structs.replace(spec, volumes=both))
     await rounds(alpha)
     await configure(alpha, spec)
     await rounds(alpha)
-    assert await names(beta) == [("cache", "")]
+    assert await names(beta) == [("cache", ""), ("held", "")]
     with pytest.raises(FailedPreconditionError, match="JAIL_STANDBY"):
         await remove(beta)
     await beta.zfs.create("tank/jaild/jails/web/foreign")
+    await beta.zfs.hold("keep", (await beta.zfs.snapshots("tank/jaild/jails/web/held"))[-1].name)
     assert "VOLUME_ON_STANDBYS" in await planned(alpha)
-    assert reason_of(await remove(alpha)) == ""
-    assert await names(beta) == [("cache", ""), ("foreign", "")]
+    assert [reason_of(await remove(alpha, volume)) for volume in both] == ["", ""]
     await rounds(alpha)
-    assert await names(beta) == [("foreign", "")]
+    assert await names(beta) == [("foreign", ""), ("held", "")]
     assert await events(beta, "standby.volume_removed") == ["standby.volume_removed cache: its owner has removed it"]
-    for host in (alpha, beta):
-        await host.stop()
+    await beta.zfs.destroy("tank/jaild/jails/web/foreign")
+    await alpha.stop()
+    # What is left, and no part of the last whole round, keeps nobody from that.
+    assert reason_of(await promote(beta, down=True, confirm="alpha is down")) == ""
+    assert await names(beta) == [("held", "")]
+    await beta.stop()
