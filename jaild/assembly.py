@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -38,6 +39,7 @@ from jaild.adapters.system import memory, own_thread, process, terminals
 from jaild.adapters.system.bootid import KernelBootId
 from jaild.adapters.system.clock import SystemClock
 from jaild.adapters.system.lock import after_last_commands, only_daemon
+from jaild.adapters.system.outside import HostPrograms
 from jaild.adapters.system.probe import SocketProbe
 from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs.cli import CliZfs
@@ -53,6 +55,9 @@ from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
 from jaild.reloading import FileConfiguration
 from jaild.server import ApiServer
+
+if TYPE_CHECKING:
+    from jaild.metrics.build import MetricsParts
 
 _COMMANDS = "commands.lock"  # held by the commands that change state
 _LOCK = "lock"  # of an embedded host's folder
@@ -168,6 +173,7 @@ async def _serve(
     server = ApiServer(
         engine.services, engine.audit, socket=config.socket, grants=config.grants_here, tcp=config.listen
     )
+    metrics = metrics_of(config, daemon.core, processes)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -182,9 +188,11 @@ async def _serve(
 
     try:
         await daemon.start(began)
-        daemon.configuration.serves(server)
+        daemon.configuration.serves(server, metrics.endpoint if metrics is not None else None)
         gc.freeze()  # what is known by now lasts: looking for garbage in 10,000 jails holds every call up for 0.3 s
         await server.start()
+        if metrics is not None:
+            metrics.start()
         structlog.get_logger("jaild").info("ready", socket=str(config.socket), port=server.port)
         loop.add_signal_handler(signal.SIGHUP, hung_up)
         ready()
@@ -196,8 +204,31 @@ async def _serve(
         await stop.wait()
     finally:
         await engine.supervisor.close()  # before the API: a call that waits for an activation is answered now
+        if metrics is not None:
+            await metrics.endpoint.stop()
         await server.stop(1.0)
         await daemon.stop()
+
+
+def metrics_of(config: Config, core: Core, processes: Processes) -> MetricsParts | None:
+    """Return what answers where metrics are asked for, if they are to be.
+
+    `UnavailableError` (METRICS_MISSING) without the libraries for it, which nobody else needs.
+    """
+    if config.metrics is None:
+        return None
+    try:
+        from jaild.metrics import build as metrics_room  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            "METRICS_MISSING",
+            f"the configuration has metrics, and this Python has no {error.name}",
+            hint="install prometheus-client and h11 (pip install 'jaild[metrics]'), or take `metrics` out",
+        ) from error
+    programs = HostPrograms(processes, config.dataset.partition("/")[0], config.tls_files)
+    return metrics_room.build(
+        core.engine, core.jails, core.rollouts, core.host, programs, config.metrics, config.grants_here
+    )
 
 
 def runtime_of(config: Config, processes: Processes) -> Runtime:

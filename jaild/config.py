@@ -12,6 +12,7 @@ import yaml
 
 from jaild.adapters.files.room import Uploads
 from jaild.adapters.peers import PeerAddress
+from jaild.metrics.listener import Listener
 from jaild.model.access import Grant
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.policy import on_host
@@ -49,6 +50,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     repositories: Path = Path("/usr/local/etc/jaild/repos")  # pkg.conf(5) files: what bases may be installed from
     socket: Path = Path("/var/run/jaild/jaild.sock")
     listen: Tcp | None = None  # TCP with mutual TLS; not listened on if not said
+    metrics: Listener | None = None  # GET /metrics for Prometheus; not listened on if not said
     grants: dict[str, Grant] = {}  # what a client certificate's name may do
     peers: dict[str, PeerAddress] = {}
     network: Network = Network()
@@ -70,7 +72,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def tls_files(self) -> dict[str, TlsFiles]:
         """Return the files of certificates, by the settings that name them."""
-        listening = {"listen.tls": self.listen.tls} if self.listen is not None else {}
+        own = {"listen.tls": self.listen, "metrics.tls": self.metrics}
+        listening = {name: at.tls for name, at in own.items() if at is not None and at.tls is not None}
         return listening | {f"peers.{name}.tls": peer.tls for name, peer in sorted(self.peers.items())}
 
     def _here(self, grant: Grant) -> Grant:

@@ -7,21 +7,30 @@ the daemon was put together by: it is told, and counts after a restart.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from jaild.adapters.peers import GrpcPeers
 from jaild.config import Config
+from jaild.model.access import Grant
 from jaild.model.errors import UnavailableError
 from jaild.model.views import Reloaded
-from jaild.rpc.tls import Pem
+from jaild.rpc.tls import Pem, TlsFiles
 from jaild.server import ApiServer
 
 _Pems = Mapping[str, Pem]  # what stands in the files that a setting names
-_LISTEN = "listen.tls"
+_LISTEN, _METRICS = "listen.tls", "metrics.tls"
+
+
+class Serves(Protocol):
+    """What answers where the metrics are asked for."""
+
+    def replace(self, grants: Mapping[str, Grant], context: ssl.SSLContext | None, /) -> None:
+        """Ask these grants, and show this certificate (None: the one in force), from the next connection on."""
 
 
 class FileConfiguration:
@@ -33,10 +42,12 @@ class FileConfiguration:
         self._peers = peers
         self._pems: _Pems = {}
         self._server: ApiServer | None = None
+        self._metrics: Serves | None = None
         self._one_at_a_time = asyncio.Lock()
 
-    def serves(self, server: ApiServer) -> None:
+    def serves(self, server: ApiServer, metrics: Serves | None = None) -> None:
         """Take what listens by it, before it does."""
+        self._metrics = metrics
         found = {}
         for setting, tls in self._running.tls_files().items():
             with suppress(UnavailableError):  # a peer's, which is told when it is connected to
@@ -52,6 +63,8 @@ class FileConfiguration:
             now = {key for key in changed if key.startswith(("grants.", "peers."))}
             if self._running.listen is not None and new.listen is not None:
                 now |= changed & {_LISTEN}
+            if _tls_of_metrics(self._running) is not None and _tls_of_metrics(new) is not None:
+                now |= changed & {_METRICS}
             if not validate_only and now:
                 await self._apply(new, pems, {key.split(".")[1] for key in now if key.startswith("peers.")})
             return Reloaded(applied=tuple(sorted(now)), needs_restart=tuple(sorted(changed - now)))
@@ -65,12 +78,21 @@ class FileConfiguration:
         listen = running.listen
         if listen is not None and new.listen is not None:
             listen = msgspec.structs.replace(listen, tls=new.listen.tls)
-        running = msgspec.structs.replace(running, grants=new.grants, peers=new.peers, listen=listen)
+        metrics, tls, context = running.metrics, _tls_of_metrics(new), None
+        if metrics is not None and metrics.tls is not None and tls is not None:
+            metrics, context = msgspec.structs.replace(metrics, tls=tls), tls.server_context()
+        running = msgspec.structs.replace(running, grants=new.grants, peers=new.peers, listen=listen, metrics=metrics)
         grants = running.grants_here
         await self._peers.replace(new.peers, changed=peers)  # what can still be refused goes first
         if self._server is not None:
             self._server.replace(grants, pems[_LISTEN] if listen is not None else None)
+        if self._metrics is not None:
+            self._metrics.replace(grants, context)
         self._running, self._pems = running, pems
+
+
+def _tls_of_metrics(config: Config) -> TlsFiles | None:
+    return config.metrics.tls if config.metrics is not None else None
 
 
 def _settings(config: Config, pems: _Pems) -> dict[str, Any]:

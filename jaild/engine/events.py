@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import msgspec
 import structlog
@@ -26,6 +26,7 @@ class Events:
         self._clock = clock
         self._news = asyncio.Event()
         self._lost = 0  # events that could not be stored
+        self.on_event: list[Callable[[str, str], None]] = []  # told of each event's kind and target, stored or not
         self._log = structlog.get_logger("jaild.events")
 
     async def emit(self, kind: str, target: str, message: str = "", **detail: str) -> None:
@@ -33,6 +34,8 @@ class Events:
 
         If there is no room on the disk it is in the log only, and counted: what happened goes on, an abort above all.
         """
+        for hear in self.on_event:
+            hear(kind, target)
         detail = all_clipped({"message": message, **detail}, bounds.EVENT_TEXT)
         message = detail.pop("message")
         gone, self._lost = self._lost, 0

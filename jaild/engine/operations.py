@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 
@@ -43,6 +43,7 @@ class Operations:
         self.watched: dict[str, asyncio.Event] = {}  # those that somebody waits for
         self.leaving = False  # the daemon ends: what is resumable is left to its successor
         self._cancellable: dict[str, asyncio.Task[Any]] = {}
+        self.on_end: list[Callable[[Operation], None]] = []  # told of each operation that has ended, once
         self._told: dict[str, float] = {}  # when the watchers of those under way were told of progress, monotonic
 
     async def load(self) -> list[Operation]:
@@ -281,6 +282,8 @@ class Operations:
             self._ending.discard(operation_id)
             self._told.pop(operation_id, None)
             self._put(operation)
+            for hear in self.on_end:
+                hear(operation)
         await self._forget_oldest()
         return operation
 

@@ -26,6 +26,7 @@ class Role(StrEnum):
     SOURCE = "source"  # bases and which base a jail runs on, never an app
     OPERATOR = "operator"  # everything but speaking as a host
     PEER = "peer"  # another host's daemon
+    METRICS = "metrics"  # reads the metrics, and nothing else
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -35,7 +35,8 @@ _PRODUCT = frozenset({Role.PRODUCT, Role.OPERATOR})
 _SOURCE = frozenset({Role.SOURCE, Role.OPERATOR})
 _OPERATOR = frozenset({Role.OPERATOR})
 _PEER = frozenset({Role.PEER})
-_ALL = frozenset(Role)
+_ALL = frozenset(Role) - {Role.METRICS}
+METRICS = _READERS | {Role.METRICS}  # who may read them, at an endpoint that is no gRPC
 
 
 def _name(request: Any) -> str:

@@ -47,6 +47,14 @@ class TlsFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ) from error
         return pem
 
+    def server_context(self) -> ssl.SSLContext:
+        """Return what a server that is not gRPC's takes connections with: nobody without a certificate. As `read`."""
+        self.read()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.authority)
+        context.load_cert_chain(self.certificate, self.key, password=lambda: b"")
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
     def channel_credentials(self) -> grpc.ChannelCredentials:
         """Return a client's credentials. TLS_FILE_UNREADABLE if a file cannot be read."""
         return grpc.ssl_channel_credentials(_read(self.authority), _read(self.key), _read(self.certificate))

@@ -7,8 +7,11 @@ import ipaddress
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +25,13 @@ from jaild.rpc.tls import TlsFiles
 from tests.conftest import LINUX_HOST
 from tests.demo.programs import environment
 from tests.e2e import trees
+from tests.e2e.client import until
 from tests.e2e.conftest import furnish
 from tests.e2e.node import CHECKOUT, Node, hosted
 
 pytestmark = pytest.mark.real(*LINUX_HOST)
 SECRET = "s3cret-of-the-jail"
-WHO = ("host", "web-team", "dashboard")
+WHO = ("host", "web-team", "dashboard", "prometheus")
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Site:
 
     node: Node
     address: str
+    metrics: str
     files: dict[str, TlsFiles]
     folder: Path
 
@@ -66,9 +71,12 @@ def site(workshop: Path) -> Iterator[Site]:
 
     (workshop / "tls").mkdir()
     files = asyncio.run(issued())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with socket.socket() as free, socket.socket() as another:
+        addresses = []
+        for each in (free, another):
+            each.bind(("127.0.0.1", 0))
+            addresses.append(f"127.0.0.1:{each.getsockname()[1]}")
+        address, metrics = addresses
     node = Node("solo")
     upper = ipaddress.ip_interface(node.addresses[8]).ip  # .9 of a /28: the range is its upper half
     policy = {"networks": ["none", "vnet"], "addresses": [f"{upper - 1}/29"], "limits": {"open_files": 4096}}
@@ -76,10 +84,12 @@ def site(workshop: Path) -> Iterator[Site]:
     node.config["grants"] = {
         "web-team": {"roles": ["product"], "apps": ["web"], "policy": policy},
         "dashboard": {"roles": ["viewer"]},
+        "prometheus": {"roles": ["metrics"]},
     }
+    node.config["metrics"] = {"address": metrics, "tls": _settings(files["host"]), "every": 1}
     with hosted(node) as made:
         furnish(made.api, workshop)
-        site = Site(made, address, files, workshop)
+        site = Site(made, address, metrics, files, workshop)
         for who in WHO[1:]:
             told = files[who]
             words = ["--ca", str(told.authority), "--cert", str(told.certificate), "--key", str(told.key)]
@@ -200,3 +210,28 @@ def test_nobody_else_on_the_host_finds_a_secret(site: Site) -> None:
     lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
     assert [line for line in lines if SECRET.encode() in line] == []
     assert SECRET not in site.node.log()
+
+
+def scraped(site: Site, who: str) -> dict[str, float]:
+    """What the host tells somebody, by series with their labels as they stand there."""
+    told = site.files[who]
+    context = ssl.create_default_context(cafile=told.authority)
+    context.load_cert_chain(told.certificate, told.key)
+    with urllib.request.urlopen(f"https://{site.metrics}/metrics", context=context, timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+
+def test_prometheus_reads_metrics_by_tls_and_nothing_else(site: Site) -> None:
+    usage = 'jaild_jail_cpu_seconds_total{jail="web"}'
+    until(lambda: usage in scraped(site, "prometheus"))
+    found = scraped(site, "prometheus")
+    assert found['jaild_jail_info{app="web",base="tiny-1",jail="web",release="1"}'] == 1
+    assert found['jaild_jail_state{jail="web",state="running"}'] == 1
+    assert found['jaild_operations_total{kind="create",outcome="done"}'] == 1
+    assert found[f'jaild_pool_healthy{{pool="{site.node.pool}"}}'] == 1
+    for setting in ("listen.tls", "metrics.tls"):
+        assert found[f'jaild_certificate_expiry_timestamp_seconds{{setting="{setting}"}}'] > time.time()
+    assert scraped(site, "dashboard").keys() >= {usage}
+    refused = site.jailctl("prometheus", "jail", "ls")
+    assert "ROLE_REQUIRED" in refused.stderr

@@ -1,0 +1,48 @@
+"""The room of metrics, put together: only where the configuration asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from jaild.engine.build import Engine
+from jaild.host.build import HostParts
+from jaild.jails.build import JailParts
+from jaild.metrics.endpoint import Endpoint
+from jaild.metrics.exposition import Exposition
+from jaild.metrics.listener import Listener
+from jaild.metrics.samples import Samples
+from jaild.model.access import Grant
+from jaild.ports.outside import Outside
+from jaild.rollouts.service import Rollouts
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsParts:
+    """What the daemon starts and stops."""
+
+    exposition: Exposition
+    samples: Samples
+    endpoint: Endpoint
+
+    def start(self) -> None:
+        """Listen, and look. Raises as `Endpoint.start`."""
+        self.endpoint.start()
+        self.samples.run(self.exposition.counts.lag)
+
+
+def build(
+    engine: Engine,
+    jails: JailParts,
+    rollouts: Rollouts,
+    host: HostParts,
+    outside: Outside,
+    listener: Listener,
+    grants: Mapping[str, Grant],
+) -> MetricsParts:
+    """Put the room together. Nothing is started; what ends and happens is counted from now on."""
+    samples = Samples(engine, jails.stats, host.host, outside, listener.every)
+    exposition = Exposition(engine, jails.jails, rollouts, samples, version("jaild"))
+    endpoint = Endpoint(listener, grants, engine.supervisor, exposition.answer)
+    return MetricsParts(exposition=exposition, samples=samples, endpoint=endpoint)
