@@ -71,19 +71,19 @@ def json(report: Report) -> str:
 
     Problems and their hints are there under their former names, too, for one version: `findings`, `remedy`.
     """
-    checks = [
-        {**msgspec.to_builtins(check), "word": check.word, "problems": problems, "findings": problems}
-        for check in report.checks
-        for problems in [[{**msgspec.to_builtins(each), "hint": each.hint} for each in check.problems]]
-    ]
     told = {
         "host": report.host,
         "version": report.version,
         "errors": report.errors,
         "warnings": report.warnings,
-        "checks": checks,
+        "checks": [_told(check) for check in report.checks],
     }
     return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
+
+
+def _told(check: Check) -> dict[str, object]:
+    problems = [msgspec.to_builtins(each) | {"hint": each.hint} for each in check.problems]
+    return {**msgspec.to_builtins(check), "word": check.word, "problems": problems, "findings": problems}
 
 
 def _wrapped(line: str) -> list[str]:
