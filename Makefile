@@ -12,7 +12,7 @@ EVERY = 4
 # Python keeps what it compiled, whatever the environment says: tests start hundreds of daemons and commands.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest
 
-.PHONY: help venv compiled deps demo docs test unit slowest clients lint proto proto-check bench lab lab-quick compare faults soak truth clean
+.PHONY: help venv compiled deps demo docs test unit slowest clients lint proto proto-check bench lab lab-quick integrations compare faults soak truth clean
 
 help: ## say what can be made (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -69,6 +69,10 @@ lab-quick: compiled ## what CI runs of it: the contract on one OpenZFS, and four
 	@JAILD_REQUIRE_ALL=1 .ci/deps lab
 	@rm -f build/lab-failures.txt
 	JAILD_LAB_ZFS=2.3 JAILD_LAB_CUTS=4 $(PYTEST) tests/lab/test_zfs_contract.py tests/lab/test_power_cuts.py
+
+integrations: compiled ## what is brought for Prometheus, on its own programs
+	@JAILD_REQUIRE_ALL=1 .ci/deps integrations
+	JAILD_REQUIRE_ALL=1 $(PYTEST) tests/integrations
 
 compare: compiled ## a migration beside syncoid and incus, in two machines of the lab: build/compare.json
 	@JAILD_REQUIRE_ALL=1 .ci/deps lab

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
@@ -14,6 +15,26 @@ from jaild.model.operation import Operation, Outcome
 _ENDED = "jail.exited"  # the event of a jail that ended by itself
 _DOWNTIMES = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900)  # seconds
 _LAGS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What is told as 0 from the start: in a series that begins with 1, no alert sees an increase."""
+
+    events: tuple[str, ...]
+    kinds: tuple[str, ...]  # of operations
+
+
+PRESET = Preset(
+    events=(
+        *("migration.two_owners", "migration.over_budget", "jail.cleanup-pending", "jail.crash_loop", "jail.exited"),
+        *("jail.promoted", "hook.failed", "peer.refused", "task.failed"),
+    ),
+    kinds=(
+        *("create", "deploy", "upgrade", "configure", "rollback", "cutover", "start", "stop", "restart"),
+        *("migrate", "evacuate", "salvage", "promote", "rollout"),
+    ),
+)
 
 
 class Counts:
@@ -63,6 +84,11 @@ class Counts:
             registry=registry,
         )
         self._exits: Tally[str] = Tally()
+        for kind in PRESET.kinds:
+            for outcome in ("done", "failed", "cancelled"):
+                self._operations.labels(kind, outcome)
+        for kind in PRESET.events:
+            self._events.labels(kind)
         operations.on_end.append(self._ended)
         events.on_event.append(self._happened)
 

@@ -34,6 +34,19 @@ class TlsFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         pem = Pem(certificate=_read(self.certificate), key=_read(self.key), authority=_read(self.authority))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.set_ciphers("ALL:@SECLEVEL=0")  # which keys are long enough is for gRPC's library to say
+        self._load_into(context)
+        return pem
+
+    def server_context(self) -> ssl.SSLContext:
+        """Return what a server that is not gRPC's takes connections with: nobody without a certificate. As `read`."""
+        for path in (self.certificate, self.key, self.authority):
+            _read(path)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.verify_mode = ssl.CERT_REQUIRED
+        self._load_into(context)
+        return context
+
+    def _load_into(self, context: ssl.SSLContext) -> None:
         try:
             # A password that is asked for at a terminal would stop the daemon: an empty one is given instead.
             context.load_cert_chain(self.certificate, self.key, password=lambda: b"")
@@ -45,15 +58,6 @@ class TlsFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 hint="give the daemon a certificate with its own key, and the authority's certificate, each as PEM",
                 resource=str(self.certificate),
             ) from error
-        return pem
-
-    def server_context(self) -> ssl.SSLContext:
-        """Return what a server that is not gRPC's takes connections with: nobody without a certificate. As `read`."""
-        self.read()
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.authority)
-        context.load_cert_chain(self.certificate, self.key, password=lambda: b"")
-        context.verify_mode = ssl.CERT_REQUIRED
-        return context
 
     def channel_credentials(self) -> grpc.ChannelCredentials:
         """Return a client's credentials. TLS_FILE_UNREADABLE if a file cannot be read."""

@@ -6,43 +6,23 @@ import asyncio
 import gzip
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from jaild.adapters.system.outside import status
-from jaild.daemon import Core
-from jaild.metrics import build as room
 from jaild.metrics.build import MetricsParts
-from jaild.metrics.listener import Listener
 from jaild.metrics.samples import Sample
-from jaild.ports.outside import PoolStatus
 from tests.fakes.host import FakeHost
 from tests.hosts import standbys
 from tests.hosts.asking import create, deploy
+from tests.hosts.scraping import DEGRADED, metrics_of
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "metrics.txt"
 DOCS = Path(__file__).parents[3] / "docs" / "monitoring.md"
 # Labels whose values are of a fixed set, or of the host's configuration; those of jails are bounded by the jails.
 BOUNDED = {"kind", "phase", "outcome", "state", "sample", "setting", "pool", "type", "side", "peer", "le"}
 INFO = {"jaild_jail_info", "jaild_build_info", "jaild_system_info"}
-
-
-class Outside:
-    """Implements `jaild.ports.outside.Outside`."""
-
-    async def pool(self) -> PoolStatus:
-        return status("tank", OPENZFS)
-
-    async def certificates(self) -> Mapping[str, float]:
-        return {"listen.tls": 2e9}
-
-
-def metrics_of(host: FakeHost) -> MetricsParts:
-    core: Core = host.core.rooms
-    listener = Listener(address="127.0.0.1:0")
-    return room.build(core.engine, core.jails, core.rollouts, core.host, Outside(), listener, {})
 
 
 async def told(metrics: MetricsParts, accept: str = "") -> str:
@@ -142,20 +122,6 @@ async def test_a_look_that_takes_long_is_not_taken_again_for_long(host: FakeHost
     assert looks[1] - looks[0] >= 500
 
 
-OPENZFS = """\
-  pool: tank
- state: DEGRADED
-  scan: scrub repaired 0B in 00:00:01 with 0 errors on Sun Nov  9 12:00:00 2025
-config:
-
-\tNAME        STATE     READ WRITE CKSUM
-\ttank        DEGRADED     0     0     0
-\t  mirror-0  DEGRADED     0     0     2
-\t    da0     ONLINE       1     0 1.50K
-\t    da1     UNAVAIL      0     4     0  cannot open
-
-errors: 2 data errors, use '-v' for a list
-"""
 FUSE = """\
   pool: p
  state: ONLINE
@@ -175,7 +141,7 @@ NEVER = FUSE.replace("scrub completed after 0h0m with 0 errors on Mon Nov 30 12:
 
 def test_what_zpool_status_says() -> None:
     for text, health, errors, data, was_scrubbed in (
-        (OPENZFS, "DEGRADED", (1, 4, 1538), 2, True),
+        (DEGRADED, "DEGRADED", (1, 4, 1538), 2, True),
         (FUSE, "ONLINE", (0, 0, 0), 0, True),
         (NEVER, "ONLINE", (0, 0, 0), 0, False),
     ):
