@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 return
             if arguments.command is None and not arguments.destroy:
                 folder.mkdir(parents=True, exist_ok=True)
-            enter(folder, [sys.executable, "-m", "jaild", *(sys.argv[1:] if argv is None else argv)])
+            # As it was started: `-m jaild` would take a package of that name in the folder that one happens to be in.
+            enter(folder, [sys.executable, *sys.orig_argv[1:]])
         sys.exit(_carry_out(arguments, folder, began))
     except (JaildError, OSError) as error:  # a folder that cannot be made, an address in use, a report on a full disk
         sys.exit(f"jaild: {error}")

@@ -132,3 +132,21 @@ def test_its_exit_status_is_2_for_a_wrong_command_line(tmp_path: Path, arguments
     with pytest.raises(SystemExit) as ended:
         main.main([*arguments, "--config", str(tmp_path / "none.yaml")])
     assert ended.value.code == 2
+
+
+def test_a_package_of_the_same_name_where_one_happens_to_be_is_not_what_goes_on_in_the_private_namespace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = ["python3", "/opt/jaild/bin/jaild", "doctor", "--embedded", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", began[1:])
+    monkeypatch.setattr(sys, "orig_argv", began)
+    becomes: list[str] = []
+
+    def enter(_folder: Path, argv: list[str]) -> None:
+        becomes.extend(argv)
+        raise SystemExit
+
+    monkeypatch.setattr(main, "enter", enter)
+    with pytest.raises(SystemExit):
+        main.main()
+    assert becomes == [sys.executable, *began[1:]]
