@@ -227,7 +227,7 @@ def metrics_of(config: Config, core: Core, processes: Processes) -> MetricsParts
         ) from error
     programs = HostPrograms(processes, config.dataset.partition("/")[0], config.tls_files)
     return metrics_room.build(
-        core.engine, core.jails, core.rollouts, core.host, programs, config.metrics, config.grants_here
+        core.engine, core.jails, core.transfer, core.rollouts, core.host, programs, config.metrics, config.grants_here
     )
 
 

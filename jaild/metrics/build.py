@@ -9,6 +9,7 @@ from importlib.metadata import version
 from jaild.engine.build import Engine
 from jaild.host.build import HostParts
 from jaild.jails.build import JailParts
+from jaild.metrics.counts import Counts
 from jaild.metrics.endpoint import Endpoint
 from jaild.metrics.exposition import Exposition
 from jaild.metrics.listener import Listener
@@ -16,6 +17,7 @@ from jaild.metrics.samples import Samples
 from jaild.model.access import Grant
 from jaild.ports.outside import Outside
 from jaild.rollouts.service import Rollouts
+from jaild.transfer.build import TransferParts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class MetricsParts:
 def build(
     engine: Engine,
     jails: JailParts,
+    transfer: TransferParts,
     rollouts: Rollouts,
     host: HostParts,
     outside: Outside,
@@ -43,6 +46,7 @@ def build(
 ) -> MetricsParts:
     """Put the room together. Nothing is started; what ends and happens is counted from now on."""
     samples = Samples(engine, jails.stats, host.host, outside, listener.every)
-    exposition = Exposition(engine, jails.jails, rollouts, samples, version("jaild"))
+    counts = Counts(engine.operations, engine.events, transfer.sender)
+    exposition = Exposition(engine, counts, jails.jails, rollouts, samples, version("jaild"))
     endpoint = Endpoint(listener, grants, engine.supervisor, exposition.answer)
     return MetricsParts(exposition=exposition, samples=samples, endpoint=endpoint)

@@ -56,7 +56,9 @@ class Snapshot:
 class Exposition:
     """Answers scrapes."""
 
-    def __init__(self, engine: Engine, jails: Jails, rollouts: Rollouts, samples: Samples, version: str) -> None:
+    def __init__(
+        self, engine: Engine, counts: Counts, jails: Jails, rollouts: Rollouts, samples: Samples, version: str
+    ) -> None:
         self._inventory = engine.inventory
         self._operations = engine.operations
         self._supervisor = engine.supervisor
@@ -66,7 +68,7 @@ class Exposition:
         self._rollouts = rollouts
         self._samples = samples
         self._version = version
-        self.counts = Counts(engine.operations, engine.events)
+        self.counts = counts
         self._process = ProcessCollector(registry=None)
         self._one_at_a_time = asyncio.Lock()
         self._last: dict[str, tuple[float, bytes]] = {}  # by content type: when it was made (monotonic), and the text

@@ -6,7 +6,8 @@ a jail is down, nothing is sent of those parts of it in which nothing was writte
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -82,12 +83,16 @@ class RateLimiter:
             await self._clock.sleep(wait)
 
 
+Sent = Callable[[str, int, float], None]  # of what (layer, final, round), bytes, and seconds since the piece before
+
+
 class Transfer:
     """Streams of migrations."""
 
     def __init__(self, inventory: Inventory, zfs: Zfs) -> None:
         self._inventory = inventory
         self._zfs = zfs
+        self.on_sent: list[Sent] = []  # told of each piece of a stream
         self._limiters: dict[str, RateLimiter] = {}  # of the jails whose streams share a cap, for an evacuation
         self._log = structlog.get_logger("jaild.transfer")
 
@@ -222,16 +227,24 @@ class Transfer:
         async with self._zfs.send(snapshot, base=None if token else base, token=token, if_changed=if_changed) as chunks:
             first = await anext(chunks, None) if if_changed else b""
             if first is not None:
-                await route.peer.receive(header, self._counted(route, first, chunks))
+                await route.peer.receive(header, self._counted(route, header, first, chunks))
         return first is not None
 
-    async def _counted(self, route: Route, first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _counted(
+        self, route: Route, header: ReceiveHeader, first: bytes, chunks: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        loop, of = asyncio.get_running_loop(), "layer" if header.layer else "final" if header.urgent else "round"
+        began = loop.time()
         async for chunk in _joined(first, chunks):
             # What the jail is down for is not held up: other jails' streams wait for it instead.
             if (limiter := self._limiters.get(route.jail)) is not None:
                 await limiter.acquire(len(chunk), at_once=route.frozen_at is not None)
             yield chunk
             route.count(len(chunk))
+            now = loop.time()
+            for hear in self.on_sent:
+                hear(of, len(chunk), now - began)
+            began = now
 
 
 async def _joined(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

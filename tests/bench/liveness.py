@@ -80,7 +80,7 @@ class _CountingProbe(SocketProbe):
         return answer
 
 
-class _Host(InProcessHost):
+class ThousandJails(InProcessHost):
     """A host on fakes of ZFS and the runtime, in real time."""
 
     def __init__(self, folder: Path) -> None:
@@ -122,7 +122,7 @@ def _run_of(jail: str, folder: Path) -> RunSpec:
 
 
 async def _measured(folder: Path, kind: str, port: int) -> dict[str, Any]:
-    host = _Host(folder)
+    host = ThousandJails(folder)
     await host.furnish(_spec(kind, port))
     await host.start()
     await asyncio.sleep(INTERVAL)  # then all of them were asked once, and the start is over

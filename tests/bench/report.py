@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import liveness, many_report, migration_report, programs, together
+from tests.bench import liveness, many_report, migration_report, programs, scraping, together
 from tests.bench.figures import Goal, Row, seconds_of, spread_of
 
 _DOWNTIME = 1.1
@@ -26,6 +26,7 @@ def goals(document: Mapping[str, Any]) -> list[Goal]:
         *(programs.goals(counted) if counted else []),
         *(together.goals(document["together"]) if "together" in document else []),
         *(liveness.goals(document["liveness"]) if "liveness" in document else []),
+        *(scraping.goals(document["scraping"]) if "scraping" in document else []),
         *(migration_report.goals(moved) if moved else []),
     ]
 
@@ -39,6 +40,7 @@ def rows(document: Mapping[str, Any]) -> list[Row]:
         *(programs.rows(counted) if counted else []),
         *(together.rows(document["together"]) if "together" in document else []),
         *(liveness.rows(document["liveness"]) if "liveness" in document else []),
+        *(scraping.rows(document["scraping"]) if "scraping" in document else []),
         *(migration_report.rows(moved) if moved else []),
     ]
 

@@ -17,7 +17,7 @@ from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.embedded import EmbeddedPool, pool_name_for
 from jaild.model.layout import Layout
 from jaild.v1 import host_pb2
-from tests.bench import changes, fake_daemon, liveness, programs, thousand, together
+from tests.bench import changes, fake_daemon, liveness, programs, scraping, thousand, together
 from tests.bench.bare import Place
 from tests.bench.daemon import Daemon, cpu_of, running
 from tests.bench.thousand import Made
@@ -62,6 +62,7 @@ def measure(folder: Path, cgroup: str, repetitions: int) -> dict[str, Any]:
         spent = {} if process is None else {"zfs-fuse": cpu_of(process)[0] - before}
         many = {"pool": "real", "why_no_more": why, **thousand.measure(daemon, made, slow, _say, spent=spent)}
     found["liveness"] = liveness.measure(_say)
+    found["scraping"] = scraping.measure(_say)
     found["ten_thousand"] = _on_the_fake(folder, cgroup, thousand.MANY)
     if made.count == thousand.COUNT:
         return {**found, "thousand": many}

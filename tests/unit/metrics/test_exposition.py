@@ -21,7 +21,7 @@ from tests.hosts.scraping import DEGRADED, metrics_of
 GOLDEN = Path(__file__).parents[2] / "golden" / "metrics.txt"
 DOCS = Path(__file__).parents[3] / "docs" / "monitoring.md"
 # Labels whose values are of a fixed set, or of the host's configuration; those of jails are bounded by the jails.
-BOUNDED = {"kind", "phase", "outcome", "state", "sample", "setting", "pool", "type", "side", "peer", "le"}
+BOUNDED = {"kind", "of", "phase", "outcome", "state", "sample", "setting", "pool", "type", "side", "peer", "le"}
 INFO = {"jaild_jail_info", "jaild_build_info", "jaild_system_info"}
 
 
@@ -46,6 +46,7 @@ async def test_a_host_with_a_replica_tells_what_is_in_the_golden_file(tmp_path: 
     await alpha.add_release("web/2")
     await deploy(alpha, "web/2")
     assert (await deploy(alpha, "web/3")).failure is not None
+    await standbys.rounds(alpha)
     for sample in metrics.samples.all.values():
         await sample.look()
     alpha.runtime.end("web", alpha.core.inventory.jails["web"].generation.number, status=7)  # type: ignore[union-attr]
@@ -66,6 +67,7 @@ async def test_a_host_with_a_replica_tells_what_is_in_the_golden_file(tmp_path: 
     assert value(text, "jaild_jail_exits_total", jail="web") == 1
     assert value(text, "jaild_jail_desired_running", jail="web") == 1
     assert value(text, "jaild_replica_interval_seconds", jail="web", peer="beta", side="out") == standbys.INTERVAL
+    assert value(text, "jaild_stream_bytes_total", of="round") > 0
     assert value(text, "jaild_pool_data_errors", pool="tank") == 2
     at_its_keeper = values(await told(kept))
     assert at_its_keeper["jaild_jail_state", frozenset({"jail": "web", "state": "standby"}.items())] == 1
