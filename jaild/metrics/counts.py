@@ -115,8 +115,8 @@ class Counts:
         self._bytes.labels(kind).inc(operation.bytes_done)
         for phase in operation.phases:
             if phase.seconds is not None:
-                self._phases.labels(kind, phase.name, _OUTCOMES[phase.outcome]).inc()
-                self._phase_seconds.labels(kind, phase.name).inc(max(phase.seconds, 0.0))
+                self._phases.labels(kind, phase_of(phase.name), _OUTCOMES[phase.outcome]).inc()
+                self._phase_seconds.labels(kind, phase_of(phase.name)).inc(max(phase.seconds, 0.0))
         if operation.downtime is not None:
             self._downtime.labels(kind).observe(operation.downtime)
             if operation.predicted_downtime is not None:
@@ -146,3 +146,8 @@ def outcome_of(operation: Operation) -> str:
     if operation.failure is None:
         return "done"
     return "cancelled" if operation.failure.error == "CancelledError" else "failed"
+
+
+def phase_of(name: str) -> str:
+    """Return a phase's name as a label, which has few values: without a number (a rollout's `wave 3`)."""
+    return name.rstrip("0123456789 ")

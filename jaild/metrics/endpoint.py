@@ -106,9 +106,9 @@ class Endpoint:
             await self._free.acquire()
             try:
                 connection, _ = await loop.sock_accept(listening)
-            except BaseException:
+            except BaseException:  # no file descriptor is left, say: the supervisor lets a moment pass
                 self._free.release()
-                raise  # no file descriptor is left, say: the supervisor lets a moment pass
+                raise
             task = self._supervisor.once(f"metrics connection {next(self._numbers)}", partial(self._serve, connection))
             self._connections.add(task)
             task.add_done_callback(self._over)

@@ -19,7 +19,7 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from jaild.engine.build import Engine
 from jaild.jails.service import Jails
-from jaild.metrics.counts import Counts
+from jaild.metrics.counts import Counts, phase_of
 from jaild.metrics.endpoint import Answer
 from jaild.metrics.samples import Samples
 from jaild.model import quantity
@@ -100,7 +100,7 @@ class Exposition:
             version=self._version,
             jails=tuple(views),
             exits=self.counts.exits(names),
-            active=Counter((operation.kind, operation.phase) for operation in under_way),
+            active=Counter((operation.kind, phase_of(operation.phase)) for operation in under_way),
             rollouts=tuple(self._rollouts.list()),
             tasks=self._supervisor.statistics(),
             layers={"base": len(self._inventory.bases), "release": len(self._inventory.releases)},

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from jaild.adapters.system.outside import status
 from jaild.metrics.build import MetricsParts
+from jaild.metrics.counts import phase_of
 from jaild.metrics.samples import Sample
 from tests.fakes.host import FakeHost
 from tests.hosts import standbys
@@ -139,6 +140,10 @@ errors: No known data errors
 
 
 NEVER = FUSE.replace("scrub completed after 0h0m with 0 errors on Mon Nov 30 12:00:00 2026", "none requested")
+
+
+def test_a_phase_with_a_number_is_no_label_of_its_own() -> None:
+    assert [phase_of(name) for name in ("wave 12", "canaries", "after-start")] == ["wave", "canaries", "after-start"]
 
 
 def test_what_zpool_status_says() -> None:
