@@ -242,9 +242,7 @@ class Evacuations:
             handle.note(plan=plan_of(survey.placements, survey.left_out, HOST))
             moves = moves_of(survey.placements, survey.left_out)
             await self.put(msgspec.structs.replace(evacuation, planned=True, moves=moves))
-            await self._events.emit(
-                "evacuation.planned", HOST, quantity.count(len(moves), "jail"), evacuation=evacuation_id
-            )
+            await self._events.emit("evacuation.planned", HOST, f"jails: {len(moves)}", evacuation=evacuation_id)
         run = EvacuationRun(handle, self._all[evacuation_id], self.put)
         await self._worker.carry_out(run)
         return _verdict(run.evacuation, cancelled=handle.operation.cancel_requested)

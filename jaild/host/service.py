@@ -11,7 +11,7 @@ import structlog
 
 from jaild.engine.build import Engine
 from jaild.evacuation.service import Evacuations
-from jaild.model import layout, quantity, settings
+from jaild.model import layout, settings
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails.ownership import MOUNTED
 from jaild.model.layers.records import JailRecord, Ownership, decode
@@ -118,9 +118,7 @@ class Host:
         found.damaged += [*unmounted, *(f"jaild.db: {row}" for row in self._store.damaged())]
         await self._recovery.repair(found)
         self._ready_seconds = self._clock.monotonic() - began
-        await self._events.emit(
-            "host.ready", "host", quantity.count(len(self._inventory.jails), "jail"), name=self._name
-        )
+        await self._events.emit("host.ready", "host", f"jails: {len(self._inventory.jails)}", name=self._name)
 
     async def _ensure_parents(self, datasets: Sequence[Dataset]) -> bool:
         """Make what is the parent of all else, and give it the properties that the root dataset would hand on wrong.

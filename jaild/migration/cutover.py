@@ -177,7 +177,6 @@ class Cutover:
         flush = self._clock.monotonic() - began
         last = await self._precopy.round(session, urgent=True)
         session.parts = msgspec.structs.replace(session.parts, flush=flush, snapshot=last.snapshot, send=last.sending)
-        session.handle.note(rounds=session.journal.rounds)
 
     async def _flush(self, session: MigrationSession) -> None:
         """Bring what processes wrote to mapped files to the file systems: a snapshot has only what those have."""
@@ -247,7 +246,9 @@ class Cutover:
                 after_start=there.after_start,
             )
             session.journal = msgspec.structs.replace(session.journal, downtime=downtime, parts=parts)
-            session.handle.note(downtime=downtime)
+            session.handle.note(downtime=downtime, rounds=session.journal.rounds)
+        else:
+            session.handle.note(rounds=session.journal.rounds)
         session.handle.facts(migration=session.id, healthy=str(answer.healthy).lower(), bytes=session.journal.bytes)
 
     async def leave(self, session: MigrationSession) -> None:
