@@ -179,6 +179,8 @@ async def test_every_usual_compression_is_read(archives: BsdtarArchives, tmp_pat
 async def test_an_archive_that_ends_early_is_damaged(
     archives: BsdtarArchives, tmp_path: Path, option: str, share: float
 ) -> None:
+    if option == "--lz4" and b"liblz4" not in bsdtar("--version"):
+        pytest.skip("this bsdtar packs no lz4, as that of FreeBSD's base (libarchive 3.8.7 without liblz4)")
     noise = random.Random(7).randbytes(200_000)  # noqa: S311 -- no secret
     plain = pack(tmp_path / "a.tar", file("a", noise), file("b", noise))
     archive = tmp_path / "packed"
