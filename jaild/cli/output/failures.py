@@ -54,7 +54,7 @@ class Failure(click.ClickException):
         lines = [head + (f" ({human.printable(self.reason)})" if self.reason else "")]
         lines += [f"  {human.printable(key)}: {human.printable(value)}" for key, value in self.detail.items() if value]
         lines += ["  " + line for line in problems.lines(self.found)]
-        if self.hint:
+        if self.hint and self.hint not in {problem.hint for problem in self.found}:  # once, below its problem
             lines.append(click.style("  hint: ", bold=True) + human.printable(self.hint))
         return lines
 

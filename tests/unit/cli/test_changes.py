@@ -158,6 +158,12 @@ def test_a_refused_change_prints_every_problem_errors_first_and_what_to_do(jailc
     assert places == sorted(places)
 
 
+def test_a_hint_that_is_the_one_problems_own_is_printed_once(jailctl: Run, daemon: Daemon) -> None:
+    found = plan(common_pb2.SEVERITY_ERROR)
+    daemon.answers = [status("FAILED_PRECONDITION", "PLAN_REFUSED", "refused", plan=found, hint="push another")]
+    assert jailctl(*DEPLOY).stderr.count("push another") == 1
+
+
 def test_a_refused_request_is_json_on_stdout_with_the_same_shape_as_a_failed_operation(
     jailctl: Run, daemon: Daemon
 ) -> None:
