@@ -97,7 +97,7 @@ class Daemon:
 def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runtime, processes: Processes) -> Daemon:
     """Put a daemon together on the given ports. Nothing is started. `load` reads what `config` was read from."""
     store = SqliteStore(config.state / "jaild.db", Ballast(config.state / "ballast"))
-    peers = GrpcPeers(config.peers)
+    peers = GrpcPeers(config.peers, config.host_name)
     room = Room(config.state, config.uploads)
     files = HostFiles(config.state / "spool", room)
     reloading = FileConfiguration(load, config, peers)

@@ -84,7 +84,8 @@ class PeerAddress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class GrpcPeers:
     """The configured peers (implements `jaild.ports.peer.Peers`). Connects when first needed; `close` at the end."""
 
-    def __init__(self, peers: Mapping[str, PeerAddress]) -> None:
+    def __init__(self, peers: Mapping[str, PeerAddress], host_name: str = "") -> None:
+        self._host_name = host_name  # this host's own, which is no peer
         self._addresses = dict(peers)
         self._peers: dict[str, GrpcPeer] = {}
         self._closed = False
@@ -98,10 +99,18 @@ class GrpcPeers:
         address = self._addresses.get(name)
         if address is None:
             known = ", ".join(self.names()) or "none"
+            if name == self._host_name:
+                raise NotFoundError(
+                    "PEER_UNKNOWN",
+                    f"{name} is this host, and no peer of its own",
+                    hint=f"a jail of this host is here already; to move it, name another host (configured: {known})",
+                    resource=name,
+                )
             raise NotFoundError(
                 "PEER_UNKNOWN",
                 f"there is no peer {name!r} in this host's configuration",
-                hint=f"use one of those that are configured ({known}), or add it",
+                hint=f"name one of those that are configured ({known}), or add it to `peers` in the "
+                "configuration file, here and there, then: jailctl host reload",
                 resource=name,
                 detail={"configured": " ".join(self.names())},
             )

@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from jaild import stdio
+from jaild.cli.client.group import Group
 from jaild.cli.client.settings import options
 from jaild.cli.output.exits import Exit
 
@@ -57,7 +58,7 @@ Exit statuses: `jailctl help exit-codes`. Every command prints -o json and -o ya
 """
 
 
-class Root(click.Group):
+class Root(Group):
     """Finds each noun in the module of its name."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:

@@ -147,7 +147,7 @@ class Operations:
             raise NotFoundError(
                 "OPERATION_NOT_FOUND",
                 f"there is no operation {operation_id}",
-                hint=f"list them; the last {KEPT} are kept",
+                hint=f"list them: jailctl operation ls; the last {KEPT} are kept",
                 resource=f"operations/{operation_id}",
             )
         return operation

@@ -96,7 +96,7 @@ class Evacuations:
             raise NotFoundError(
                 "EVACUATION_NOT_FOUND",
                 f"this host knows of no evacuation {evacuation}",
-                hint=f"list them; the last {KEPT} are kept",
+                hint=f"list them: jailctl host evacuation; the last {KEPT} are kept",
                 resource=f"evacuations/{evacuation}",
             ) from None
         return self._worker.as_of_now(found)

@@ -161,7 +161,7 @@ class Lifecycle:
             raise FailedPreconditionError(
                 "JAIL_RUNNING",
                 f"jail {name} is running",
-                hint="stop it first, or delete it with force",
+                hint=f"stop it first: jailctl jail stop {name}; or have it stopped: --force",
                 resource=f"jails/{name}",
             )
         return entry, record

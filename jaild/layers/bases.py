@@ -23,6 +23,8 @@ from jaild.model.views import BaseView, Caller
 from jaild.ports.archives import Extracted
 from jaild.ports.files import Spooled
 
+_MOUNTS = "a daemon with a mount namespace of its own (--embedded) sees no mounts made after its start"
+
 
 class Bases:
     """The bases of this host."""
@@ -109,12 +111,7 @@ class Bases:
             return duplicate
         self._sealing.require_new(base_id)
         source = Path(path)
-        if not source.is_absolute() or not source.exists():
-            raise InvalidArgumentError(
-                "PATH_NOT_FOUND",
-                f"{path!r} is not an absolute path of something on this host",
-                hint="give the daemon's own path, or stream the archive instead",
-            )
+        await self._require_something(source, path)
         if validate_only:
             return await self._dispatcher.planned(_plan(base_id, f"read {path}"), caller)
 
@@ -147,6 +144,20 @@ class Bases:
             return await self._import_archive(handle, base_id, archive, found, image)
 
         return await self._dispatcher.submit(f"bases/{base_id}", "import", caller, work)
+
+    async def _require_something(self, source: Path, path: str) -> None:
+        """Raise `InvalidArgumentError` (PATH_NOT_FOUND) unless the daemon sees something there."""
+        hint = "give the daemon's own path, or stream the archive instead"
+        if not source.is_absolute():
+            why, hint = "is not absolute: the daemon has another working folder", "begin it with /"
+        elif not source.exists():
+            why = "is not there, as the daemon sees this host"
+            hint += f"; {_MOUNTS}"
+        elif source.is_dir() and not await self._files.names(source):
+            why, hint = "is an empty folder, as the daemon sees this host", f"put the tree there; {_MOUNTS}"
+        else:
+            return
+        raise InvalidArgumentError("PATH_NOT_FOUND", f"{path!r} {why}", hint=hint)
 
     async def _import_archive(self, handle: Handle, base_id: str, archive: Path, sha256: str, image: str) -> str:
         with handle.cancellable():

@@ -214,9 +214,8 @@ def _over_budget(session: MigrationSession, fixed: FixedCost, predicted: float) 
     told = f"the downtime is predicted to be {low}{predicted:.1f} s, {allowed:.1f} s are allowed"
     if fixed.seconds > allowed:
         told += f"; no round makes it shorter than {fixed.seconds:.1f} s: {fixed}"
-        hint = "allow more, see why the jail stops or starts slowly, or say to proceed over budget"
     else:
         rounds = quantity.count(len(session.rounds), "round")
         told = f"after {rounds} {told}; beside the last increment it is {fixed.seconds:.1f} s: {fixed}"
-        hint = "allow more, migrate when less is written, or say to proceed over budget"
+    hint = fixed.remedies(predicted, allowed)
     return FailedPreconditionError("DOWNTIME_OVER_BUDGET", told, hint=hint, resource=f"jails/{session.jail}")

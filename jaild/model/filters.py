@@ -12,7 +12,7 @@ Values that are no word of letters, digits and `._/:+-` stand in quotes. Compari
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -22,16 +22,22 @@ LONGEST = 4096  # characters of a filter
 _DEEPEST = 20  # parentheses within each other
 _TOKEN = re.compile(r"""\s*(?:(?P<sign>!=|[=():-])|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>[\w*][\w.*/:+-]*))""")
 
-Facts = Callable[[str], Iterable[str] | None]
-"""What a thing says of a field: its values, none if it has none; None if there is no such field."""
+Facts = Callable[[str], Iterable[str]]
+"""What a thing says of a field: its values, none if it has none."""
+
+Fields = Mapping[str, Collection[str]]
+"""The fields that may be asked for, each with the values that it may have: none for any text.
+
+Such as `labels.KEY` stands for all that begin with `labels.`.
+"""
 
 Filter = Callable[[Facts], bool]
 
 
-def parse(text: str, fields: str) -> Filter:
-    """Return what tells whether a thing passes; an empty filter lets all pass. `fields` are named in errors.
+def parse(text: str, fields: Fields | None) -> Filter:
+    """Return what tells whether a thing passes; an empty filter lets all pass. None for `fields`: they may be any.
 
-    `InvalidArgumentError` (INVALID_FILTER), also by the result, for a field that things have not.
+    `InvalidArgumentError` (INVALID_FILTER), also for a field that there is not, and a value that it never has.
     """
     if len(text) > LONGEST:
         raise _invalid(f"it has {len(text)} characters, {LONGEST} are allowed", fields)
@@ -46,7 +52,7 @@ class _Token:
 
 
 class _Parser:
-    def __init__(self, text: str, fields: str) -> None:
+    def __init__(self, text: str, fields: Fields | None) -> None:
         self._fields = fields
         self._tokens = list(_tokens(text, fields))
         self._next = 0
@@ -103,14 +109,20 @@ class _Parser:
                 self._refuse("=, != or :", sign)
             operator, value = sign.text, self._value()
         matches = _matcher(value)
+        values = self._values(name)
+        if values and not any(map(matches, values)):
+            raise _invalid(f"{name} is never {value!r}, but one of {', '.join(values)}", self._fields)
+        return lambda facts: any(map(matches, facts(name))) is not (operator == "!=")
 
-        def passes(facts: Facts) -> bool:
-            values = facts(name)
-            if values is None:
-                raise _invalid(f"there is no field {name}", self._fields)
-            return any(map(matches, values)) is not (operator == "!=")
-
-        return passes
+    def _values(self, name: str) -> Collection[str]:
+        """Return the values that a field may have; none for any text."""
+        if self._fields is None:
+            return ()
+        top, dot, _ = name.partition(".")
+        known = f"{top}.KEY" if dot else name
+        if known not in self._fields:
+            raise _invalid(f"there is no field {name}", self._fields)
+        return self._fields[known]
 
     def _value(self) -> str:
         value = self._take()
@@ -139,7 +151,7 @@ class _Parser:
         raise _invalid(f"{said} where {wanted} is wanted", self._fields)
 
 
-def _tokens(text: str, fields: str) -> Iterable[_Token]:
+def _tokens(text: str, fields: Fields | None) -> Iterable[_Token]:
     at, end = 0, len(text.rstrip())
     while at < end:
         match = _TOKEN.match(text, at)
@@ -165,9 +177,10 @@ def _matcher(value: str) -> Callable[[str], bool]:
     return lambda found: found == value
 
 
-def _invalid(why: str, fields: str) -> InvalidArgumentError:
+def _invalid(why: str, fields: Fields | None) -> InvalidArgumentError:
+    known = f"; fields are {', '.join(fields)}" if fields is not None else ""
     return InvalidArgumentError(
         "INVALID_FILTER",
         f"the filter cannot be read: {why}",
-        hint=f'write it as in: state = running AND labels.team = "cdn"; fields are {fields}',
+        hint=f'write it as in: state = running AND labels.team = "cdn"{known}',
     )

@@ -78,7 +78,7 @@ class Rollouts:
             raise NotFoundError(
                 "ROLLOUT_NOT_FOUND",
                 f"this host knows of no rollout {rollout}",
-                hint=f"list them; the last {KEPT} are kept",
+                hint=f"list them: jailctl rollout ls; the last {KEPT} are kept",
                 resource=f"rollouts/{rollout}",
             ) from None
 

@@ -102,7 +102,7 @@ class Journals:
             raise NotFoundError(
                 "MIGRATION_NOT_FOUND",
                 f"this host knows of no migration {migration}",
-                hint="list them, on the source or the target",
+                hint="list them, on the source or the target: jailctl migration ls",
                 resource=f"migrations/{migration}",
             )
         return _view(journal, host_name)

@@ -110,6 +110,11 @@ def _merge(contexts: Contexts, name: str, address: str) -> Context:
 def get(contexts: Contexts, name: str) -> Context:
     """Return a context by name; raise `click.UsageError` naming those there are."""
     if name not in contexts.known:
-        known = ", ".join(sorted(contexts.known)) or "none; `jailctl context add` makes one"
-        raise click.UsageError(f"there is no context {name!r} (there are: {known})")
+        known = ", ".join(sorted(contexts.known)) or "none"
+        raise click.UsageError(f"there is no context {name!r} (there are: {known}); to make it: {addition(name)}")
     return contexts.known[name]
+
+
+def addition(name: str) -> str:
+    """Return the command that makes a context of a host on the network."""
+    return f"jailctl context add {name} --address HOST:PORT --ca FILE --cert FILE --key FILE"

@@ -143,7 +143,7 @@ def at_terminal() -> bool:
 def ask_first(plan_only: Callable[[], Any], name: str) -> None:
     """On a terminal, show a deletion's plan and ask: by the name, typed, where nobody else has the data.
 
-    `plan_only` asks for the plan. Raises `click.Abort` unless whoever sits there agrees.
+    `plan_only` asks for the plan. Raises `Failure` unless whoever sits there agrees.
     """
     if not at_terminal():
         return
@@ -151,9 +151,11 @@ def ask_first(plan_only: Callable[[], Any], name: str) -> None:
     plan_only().response.Unpack(plan)
     click.echo("\n".join(problems.plan_lines(plan)), err=True)
     if not any(problem.code == ONLY_COPY for problem in plan.problems):
-        click.confirm("delete it?", abort=True, err=True)
-    elif click.prompt(f"type {printable(name)} to delete it", default="", show_default=False, err=True) != name:
-        raise click.Abort
+        agreed = click.confirm("delete it?", err=True)
+    else:
+        agreed = click.prompt(f"type {printable(name)} to delete it", default="", show_default=False, err=True) == name
+    if not agreed:
+        raise Failure("not deleted", Exit.ABORTED)
 
 
 def tell_plan(settings: Settings, kind: str, target: str, *steps: str) -> None:

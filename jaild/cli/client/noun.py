@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import click
 import grpc
 
-from jaild.cli.client import ids, references
+from jaild.cli.client import contexts, ids, references
 from jaild.cli.client.connection import READ_SECONDS, connect
+from jaild.cli.client.group import Group
 from jaild.cli.client.settings import Form, Settings, options
 from jaild.cli.output import render
 from jaild.cli.output.exits import Exit
@@ -22,6 +24,7 @@ _JAIL = jails_pb2.Jail
 _ELSEWHERE = frozenset(
     {_JAIL.STATE_MOVED, _JAIL.STATE_STANDBY, _JAIL.STATE_FENCED, _JAIL.STATE_INCOMING, _JAIL.STATE_PREPARED}
 )
+_CONTEXT = re.compile(r"jailctl --context (\S+) ")  # in a daemon's hint
 
 
 class Verb(click.Command):
@@ -60,7 +63,7 @@ class Verb(click.Command):
                 self._follow(ctx, settings)
             return super().invoke(ctx)
         except grpc.RpcError as error:
-            failure = from_rpc(error, settings.endpoint)
+            failure = _with_context(from_rpc(error, settings.endpoint))
             if settings.form is not Form.TABLE and failure.status is not None:
                 status = render.as_dict(failure.status)
                 try:
@@ -68,6 +71,9 @@ class Verb(click.Command):
                 finally:  # the refusal counts, though nobody can read it there
                     raise failure from error
             raise failure from error
+        except Failure as failure:
+            _with_context(failure)
+            raise
         except (KeyboardInterrupt, click.Abort) as error:
             raise Failure("interrupted", Exit.ABORTED) from error
 
@@ -85,13 +91,21 @@ class Verb(click.Command):
             click.echo(f"the jail is that of {printable(jail.owner)}: asking there", err=True)
 
 
+def _with_context(failure: Failure) -> Failure:
+    """Return a failure; where its hint takes a context that there is not, it says how that is made."""
+    named = _CONTEXT.search(failure.hint)
+    if named is not None and named[1] not in contexts.load().known:
+        failure.hint += f"; jailctl has no context {named[1]} yet: {contexts.addition(named[1])}"
+    return failure
+
+
 # What fingers type that learned it elsewhere: FreeBSD, iocage, docker, incus. Not in any help.
 ALIASES = {"list": "ls", "destroy": "rm", "delete": "rm", "remove": "rm", "info": "show", "inspect": "show"}
 # What verbs were called in the first version.
 ALIASES |= {"confirm": "force-start", "damage": "data-loss"}
 
 
-class Noun(click.Group):
+class Noun(Group):
     """A group of verbs."""
 
     command_class = Verb

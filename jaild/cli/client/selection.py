@@ -10,6 +10,10 @@ import click
 
 from jaild.cli.client import complete, references
 from jaild.cli.client.connection import Api, pages
+from jaild.cli.output.exits import Exit
+from jaild.cli.output.failures import Failure
+from jaild.model import filters
+from jaild.model.errors import InvalidArgumentError
 from jaild.v1 import jails_pb2
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -21,7 +25,7 @@ def filtered(function: _Function) -> _Function:
     @functools.wraps(function)
     def collected(*args: Any, selectors: Sequence[str], filter_: str, **kwargs: Any) -> Any:
         parts = [_label(part.strip()) for selector in selectors for part in selector.split(",") if part.strip()]
-        return function(*args, wanted=" AND ".join([*parts, *([f"({filter_})"] if filter_ else [])]), **kwargs)
+        return function(*args, wanted=narrowed(filter_, *parts), **kwargs)
 
     wrapped: Any = click.option(
         "--filter", "filter_", default="", metavar="FILTER", help="Only these: 'state = failed AND base = debian-12'."
@@ -46,6 +50,20 @@ def chosen(function: _Function) -> _Function:
         "names", metavar="[NAME]...", nargs=-1, type=references.jail, shell_complete=complete.jails
     )(filtered(collected))
     return wrapped  # type: ignore[no-any-return]
+
+
+def narrowed(filter_: str, *parts: str) -> str:
+    """Return a filter that asks for what somebody typed and for `parts`, too.
+
+    `Failure` for one that cannot be read: the daemon's answer would be about more than what was typed.
+    """
+    if not parts:
+        return filter_
+    try:
+        filters.parse(filter_, None)
+    except InvalidArgumentError as error:
+        raise Failure(error.message, Exit.INVALID, reason=error.reason, hint=error.hint) from error
+    return " AND ".join([*parts, f"({filter_})"] if filter_.strip() else parts)
 
 
 def named(api: Api, names: tuple[str, ...], wanted: str) -> list[str]:

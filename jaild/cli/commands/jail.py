@@ -38,7 +38,7 @@ def command() -> None:
     "create",
     examples=(
         "jail create cache -f cache.yaml",
-        "jail create web --template web --set base=debian-12 --set address=10.0.0.5/24",
+        "jail create look --template base-only --set base=debian-12",
         "jail create cache -f cache.yaml --plan",
     ),
 )

@@ -16,7 +16,7 @@ from jaild.cli.client.connection import READ_SECONDS, Api, connect
 from jaild.cli.client.mutation import How, ask_first, finish_all, mutation
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.references import short
-from jaild.cli.client.selection import chosen, named
+from jaild.cli.client.selection import chosen, named, narrowed
 from jaild.cli.client.settings import Settings
 from jaild.cli.client.waiting import TRANSIENT, Backoff
 from jaild.cli.output import progress
@@ -110,7 +110,7 @@ def rm(settings: Settings, *, names: tuple[str, ...], wanted: str, force: bool, 
 def wait(settings: Settings, *, name: str, condition: str, timeout: float | None) -> None:
     """Wait until a jail is as a filter says."""
     gone = condition == _DELETED
-    request = jails_pb2.ListJailsRequest(filter=f'name = "{short(name)}"' + ("" if gone else f" AND ({condition})"))
+    request = jails_pb2.ListJailsRequest(filter=narrowed("" if gone else condition, f'name = "{short(name)}"'))
     until = math.inf if timeout is None else time.monotonic() + timeout
     with connect(settings) as api, progress.shown() as view:
         backoff = Backoff(api)

@@ -38,7 +38,7 @@ MEANING = {
     Exit.UNAVAILABLE: "the daemon cannot be reached, or did not answer in time",
     Exit.FAILED: "the operation was accepted and then failed",
     Exit.ROLLED_BACK: "the health checks did not pass, and the jail is back on its old generation",
-    Exit.ABORTED: "cancelled, interrupted, or somebody else changed it meanwhile",
+    Exit.ABORTED: "cancelled, interrupted, not agreed to, or somebody else changed it meanwhile",
     Exit.EXHAUSTED: "space, quota or another resource is used up",
     Exit.DATA_LOSS: "data is damaged: a digest or guid does not match",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
@@ -16,8 +17,18 @@ from jaild.v1 import common_pb2
 
 _UNREACHABLE = (
     "see that jaild runs there and that you may open its socket (it is root's);"
-    " --context and --address choose another daemon"
+    " --context, --address and JAILCTL_ADDRESS choose another daemon"
 )
+# What gRPC puts before the system's own words.
+_CHAIN = re.compile(
+    r"failed to connect to all addresses; last error: [A-Z_]+: "
+    r"(?:(?:unix|ipv4|ipv6):\S+: )?(?:connect failed: .*error: )?"
+)
+_PLAIN = {
+    "No such file or directory": "there is no such socket: is jaild running?",
+    "Connection refused": "nothing listens there: is jaild running?",
+    "Permission denied": "you may not open its socket",
+}
 
 
 class Failure(click.ClickException):
@@ -98,6 +109,12 @@ def from_status(status: status_pb2.Status, *, of_operation: bool) -> Failure:
     )
 
 
+def _plain(said: str) -> str:
+    """Return why there is no connection, of what gRPC says, in words for people."""
+    found = next((plain for words, plain in _PLAIN.items() if words in said), "")
+    return found or _CHAIN.sub("", said)
+
+
 def from_rpc(error: grpc.RpcError, endpoint: str) -> Failure:
     """Return the failure that a call to the daemon at `endpoint` ended with."""
     trailers: Any = error.trailing_metadata()
@@ -106,7 +123,7 @@ def from_rpc(error: grpc.RpcError, endpoint: str) -> Failure:
             return from_status(status_pb2.Status.FromString(value), of_operation=False)
     code, said = error.code(), error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE:
-        return Failure(f"cannot reach jaild at {endpoint}: {said}", Exit.UNAVAILABLE, hint=_UNREACHABLE)
+        return Failure(f"cannot reach jaild at {endpoint}: {_plain(said)}", Exit.UNAVAILABLE, hint=_UNREACHABLE)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return Failure(f"jaild at {endpoint} did not answer in time", Exit.UNAVAILABLE, hint="try again")
     status = status_pb2.Status(code=code.value[0], message=said)

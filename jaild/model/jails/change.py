@@ -130,7 +130,7 @@ class Rollback:
             raise FailedPreconditionError(
                 "GENERATION_ACTIVE",
                 f"generation {target.number} is the active one",
-                hint="name an older one: list the generations",
+                hint="name an older one; to list them: jailctl jail generations NAME",
             )
         if not self._differs(target, current):
             raise self._nothing(f"generation {target.number} does not differ")
@@ -165,7 +165,7 @@ class Rollback:
         return FailedPreconditionError(
             "NOTHING_TO_ROLL_BACK",
             what + (f" in its {self.axis}" if self.axis else ""),
-            hint="name a generation: list them first",
+            hint="name a generation; to list them: jailctl jail generations NAME",
         )
 
     def _differs(self, a: Generation, b: Generation) -> bool:

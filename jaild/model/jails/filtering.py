@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from jaild.model.filters import Facts
-from jaild.model.views import JailView
+from jaild.model.filters import Facts, Fields
+from jaild.model.jails.liveness import Health
+from jaild.model.views import JailState, JailView
 
-FIELDS = "name, state, health, base, release, app, channel, owner, labels.KEY"
+FIELDS: Fields = {
+    "name": (),
+    "state": tuple(state.value for state in JailState),
+    "health": tuple(health.value for health in Health),
+    **dict.fromkeys(("base", "release", "app", "channel", "owner", "labels.KEY"), ()),
+}
 
 
 def facts(jail: JailView) -> Facts:
@@ -24,9 +30,9 @@ def facts(jail: JailView) -> Facts:
     }
     labels = generation.spec.labels if generation is not None else {}
 
-    def values(field: str) -> list[str] | None:
+    def values(field: str) -> list[str]:
         if field.startswith("labels."):
             return [labels[key]] if (key := field.removeprefix("labels.")) in labels else []
-        return None if field not in said else [said[field]] if said[field] else []
+        return [said[field]] if said[field] else []
 
     return values

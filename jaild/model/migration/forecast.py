@@ -7,6 +7,7 @@ of next to nothing still has its snapshot list, its processes and its answer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
@@ -33,6 +34,12 @@ class FixedCost:
         other = {"not measured yet": self.allowance, "as last increments took longer than predicted": self.learned}
         told = [str(self.parts), *(f"{value:.1f} s {why}" for why, value in other.items() if value)]
         return ", ".join(filter(None, told))
+
+    def remedies(self, predicted: float, allowed: float) -> str:
+        """Return what can be done about `predicted` seconds where only `allowed` are."""
+        enough = f"--max-downtime {math.floor(predicted) + 1}s" + (" or longer" if self.at_least else "")
+        other = "see why the jail stops or starts slowly" if self.seconds > allowed else "migrate when less is written"
+        return f"allow more: {enough}; {other}; or migrate with --proceed"
 
 
 def _summed(parts: Parts, allowance: float = 0.0, learned: float = 0.0) -> FixedCost:

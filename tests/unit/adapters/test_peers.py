@@ -88,6 +88,9 @@ def test_an_unknown_peer_is_answered_with_the_configured_ones(peers: GrpcPeers) 
     with pytest.raises(NotFoundError, match="boss, gone, here, named") as caught:
         port.get("nobody")
     assert caught.value.reason == "PEER_UNKNOWN"
+    assert "`peers` in the configuration file" in caught.value.hint
+    with pytest.raises(NotFoundError, match="alpha is this host"):
+        GrpcPeers({}, "alpha").get("alpha")
 
 
 async def test_every_call_arrives_with_all_that_was_said_and_brings_the_answer(fakes: Fakes, peer: GrpcPeer) -> None:

@@ -9,7 +9,7 @@ from jaild.cli.client import mutation
 from jaild.cli.output.exits import Exit
 from jaild.v1 import common_pb2, jails_pb2, volumes_pb2
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.daemon import Daemon, operation
+from tests.unit.cli.daemon import Daemon, operation, status
 from tests.unit.cli.test_changes import JAIL
 
 
@@ -28,6 +28,7 @@ def test_a_deletion_asks_on_a_terminal_by_its_name_where_nobody_else_has_the_dat
     result = jailctl("jail", "rm", "web", stdin=typed.encode())
     assert [request.validate_only for request in daemon.requests] == ([True, False] if deleted else [True])
     assert result.exit_code == (0 if deleted else Exit.ABORTED)
+    assert ("error: not deleted" in result.stderr) is not deleted
     assert "plan: delete jails/web" in result.stderr
 
 
@@ -35,7 +36,13 @@ def test_the_owner_is_asked_where_the_jail_is_not_this_hosts(jailctl: Run, daemo
     daemon.jails = [jails_pb2.Jail(name="jails/web", state=jails_pb2.Jail.STATE_MOVED, owner="beta")]
     nobody = jailctl("--follow-owner", "jail", "stop", "web")
     assert (nobody.exit_code, "there is no context 'beta'" in nobody.stderr) == (Exit.USAGE, True)
+    addition = "jailctl context add beta --address HOST:PORT --ca FILE --cert FILE --key FILE"
+    assert addition in nobody.stderr
+    moved = status("FAILED_PRECONDITION", "JAIL_MOVED", "it moved", hint="ask: jailctl --context beta jail show web")
+    daemon.answers = [moved, moved]
+    assert addition in jailctl("jail", "stop", "web").stderr
     assert jailctl("context", "add", "beta", "--address", daemon.address).exit_code == 0
+    assert addition not in jailctl("jail", "stop", "web").stderr
     daemon.answers = [operation(JAIL, kind="stop"), operation(JAIL, kind="stop")]
     followed = jailctl("--follow-owner", "jail", "stop", "web")
     assert (followed.exit_code, followed.stderr) == (0, "the jail is that of beta: asking there\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import io
 import json
 import re
@@ -115,3 +116,20 @@ def test_nouns_are_completed_without_a_daemon() -> None:
 
 def test_the_version_is_the_packages() -> None:
     assert CliRunner().invoke(command, ["--version"]).stdout.startswith("jailctl, version 0.")
+
+
+def test_an_example_takes_a_template_that_is_shipped() -> None:
+    shipped = importlib.resources.files("jaild") / "templates"
+    for _, found in ALL:
+        for example in getattr(found, "examples", ()):
+            for name in re.findall(r"--template (\S+)", example):
+                template = shipped / f"{name}.yaml"
+                assert template.is_file(), example
+                wanted = set(re.findall(r"^[^#\n]*?\$\{(\w+)\}", template.read_text(encoding="utf-8"), re.MULTILINE))
+                assert set(re.findall(r"--set (\w+)=", example)) == wanted, example
+
+
+@pytest.mark.parametrize(("words", "meant"), [(("jial", "ls"), "jail"), (("jail", "sotp"), "stop")])
+def test_a_word_that_is_no_command_is_answered_with_the_nearest(words: tuple[str, ...], meant: str) -> None:
+    result = CliRunner().invoke(command, words)
+    assert (result.exit_code, result.stderr.count(f"Did you mean {meant!r}?")) == (exits.Exit.USAGE, 1)

@@ -57,6 +57,8 @@ def test_a_jail_is_waited_for(jailctl: Run, daemon: Daemon, monkeypatch: pytest.
     assert daemon.asked(jails_pb2.ListJailsRequest)[0].filter == 'name = "web" AND (state = stopped)'
     assert jailctl("jail", "wait", "web", "--for", "deleted").exit_code == 0
     assert daemon.asked(jails_pb2.ListJailsRequest)[-1].filter == 'name = "web"'
+    wrong = jailctl("jail", "wait", "web", "--for", "foo")
+    assert (wrong.exit_code, "it ends where =, != or : is wanted" in wrong.stderr) == (Exit.INVALID, True)
     late = jailctl("jail", "wait", "web", "--timeout", "0")
     assert (late.exit_code, "not so within 0 ms" in late.stderr) == (Exit.UNAVAILABLE, True)
 

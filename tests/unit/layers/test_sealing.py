@@ -11,7 +11,7 @@ import pytest
 
 from jaild.layers.sealing import Sealer
 from jaild.model import layout
-from jaild.model.errors import FailedPreconditionError, ResourceExhaustedError
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, ResourceExhaustedError
 from jaild.ports.zfs import Zfs
 from tests.fakes.host import FakeHost, caller
 from tests.hosts.asking import reason_of
@@ -88,3 +88,18 @@ async def test_an_import_that_waited_for_another_of_its_name_is_refused_before_i
     assert (reason_of(first), reason_of(second)) == ("", "BASE_EXISTS")
     assert [phase.name for phase in first.phases] == ["check", "unpack", "seal"]
     assert [phase.name for phase in second.phases] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("relative", "is not absolute"), ("{0}/nothing", "is not there"), ("{0}", "is an empty folder")],
+)
+async def test_an_import_of_nothing_is_refused_with_what_the_daemon_sees(
+    host: FakeHost, tmp_path: Path, path: str, told: str
+) -> None:
+    there = tmp_path / "empty"
+    there.mkdir()
+    with pytest.raises(InvalidArgumentError, match=told) as refused:
+        await host.core.use_cases.bases.import_path("deb-3", path.format(there), sha256="", caller=caller())
+    assert refused.value.reason == "PATH_NOT_FOUND"
+    assert ("sees no mounts made after its start" in refused.value.hint) is (path != "relative")
