@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,8 +15,10 @@ import yaml
 
 from jaild.cli.client import references
 from jaild.cli.client.settings import Settings
+from jaild.cli.output.failures import Failure
 
 DEFAULT_ADDRESS = "unix:///var/run/jaild/jaild.sock"
+_IN_A_HINT = re.compile(r"jailctl --context (\S+) ")  # of a daemon
 
 
 @dataclass(frozen=True)
@@ -118,3 +121,13 @@ def get(contexts: Contexts, name: str) -> Context:
 def addition(name: str) -> str:
     """Return the command that makes a context of a host on the network."""
     return f"jailctl context add {name} --address HOST:PORT --ca FILE --cert FILE --key FILE"
+
+
+def completed(failure: Failure) -> Failure:
+    """Return a failure; where its hint takes a context that there is not, it says how that is made, once."""
+    named = _IN_A_HINT.search(failure.hint)
+    if named is not None and named[1] not in load().known:
+        more = f"jailctl has no context {named[1]} yet: {addition(named[1])}"
+        if more not in failure.hint:
+            failure.hint += f"; {more}"
+    return failure

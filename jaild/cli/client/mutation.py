@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 import grpc
 
+from jaild.cli.client import contexts
 from jaild.cli.client.connection import Api
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
@@ -124,8 +125,9 @@ def finish_all(api: Api, settings: Settings, asks: Sequence[Callable[[], Any]], 
         except (grpc.RpcError, Failure) as error:
             if len(asks) == 1:
                 raise
-            failures.append(from_rpc(error, settings.endpoint) if isinstance(error, grpc.RpcError) else error)
-            failures[-1].show()
+            failure = from_rpc(error, settings.endpoint) if isinstance(error, grpc.RpcError) else error
+            failures.append(contexts.completed(failure))
+            failure.show()
             return None
 
     for operation in [tried(ask) for ask in asks]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +23,6 @@ _JAIL = jails_pb2.Jail
 _ELSEWHERE = frozenset(
     {_JAIL.STATE_MOVED, _JAIL.STATE_STANDBY, _JAIL.STATE_FENCED, _JAIL.STATE_INCOMING, _JAIL.STATE_PREPARED}
 )
-_CONTEXT = re.compile(r"jailctl --context (\S+) ")  # in a daemon's hint
 
 
 class Verb(click.Command):
@@ -63,7 +61,7 @@ class Verb(click.Command):
                 self._follow(ctx, settings)
             return super().invoke(ctx)
         except grpc.RpcError as error:
-            failure = _with_context(from_rpc(error, settings.endpoint))
+            failure = contexts.completed(from_rpc(error, settings.endpoint))
             if settings.form is not Form.TABLE and failure.status is not None:
                 status = render.as_dict(failure.status)
                 try:
@@ -72,7 +70,7 @@ class Verb(click.Command):
                     raise failure from error
             raise failure from error
         except Failure as failure:
-            _with_context(failure)
+            contexts.completed(failure)
             raise
         except (KeyboardInterrupt, click.Abort) as error:
             raise Failure("interrupted", Exit.ABORTED) from error
@@ -89,14 +87,6 @@ class Verb(click.Command):
         if jail.state in _ELSEWHERE:
             settings.address, settings.context = "", jail.owner
             click.echo(f"the jail is that of {printable(jail.owner)}: asking there", err=True)
-
-
-def _with_context(failure: Failure) -> Failure:
-    """Return a failure; where its hint takes a context that there is not, it says how that is made."""
-    named = _CONTEXT.search(failure.hint)
-    if named is not None and named[1] not in contexts.load().known:
-        failure.hint += f"; jailctl has no context {named[1]} yet: {contexts.addition(named[1])}"
-    return failure
 
 
 # What fingers type that learned it elsewhere: FreeBSD, iocage, docker, incus. Not in any help.

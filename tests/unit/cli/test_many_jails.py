@@ -17,7 +17,9 @@ WEB, DB = (jails_pb2.Jail(name=f"jails/{name}", state=jails_pb2.Jail.STATE_STOPP
 def test_all_are_asked_for_and_one_that_fails_keeps_none_from_it(jailctl: Run, daemon: Daemon) -> None:
     daemon.answers = [
         operation(WEB, kind="stop"),
-        status("FAILED_PRECONDITION", "JAIL_MOVED", "jail db moved to beta"),
+        status(
+            "FAILED_PRECONDITION", "JAIL_MOVED", "jail db moved to beta", hint="jailctl --context beta jail show db"
+        ),
         operation(WEB, kind="stop"),
     ]
     ended = jailctl("jail", "stop", "web", "db", "mail", "web", "--request-id", "r")
@@ -26,6 +28,7 @@ def test_all_are_asked_for_and_one_that_fails_keeps_none_from_it(jailctl: Run, d
     assert ended.exit_code == Exit.REFUSED
     assert "jail db moved to beta" in ended.stderr
     assert "1 of 3 failed" in ended.stderr
+    assert ended.stderr.count("jailctl context add beta --address HOST:PORT") == 1
     assert ended.stdout.count("stop jails/web") == 2
 
 
