@@ -28,7 +28,10 @@ from tests.patience import patient
 from tests.zfs_fuse import MEMORY
 
 CHECKOUT = Path(__file__).parents[2]
-_JAILDS = ("state", "run", "log", "vdevs", "zfs", "jaild.sock", "zfs-fuse.pid")  # what an embedded daemon has there
+# What an embedded daemon makes in its folder.
+_JAILDS = frozenset(
+    {"state", "run", "log", "vdevs", "zfs", "jaild.sock", "zfs-fuse.pid", "zfs-fuse.log", "lock", "commands.lock"}
+)
 _SECONDS = patient(30.0)
 
 
@@ -204,7 +207,7 @@ class Node:
         done = subprocess.run(argv, cwd=CHECKOUT, env=env, check=True, capture_output=True, timeout=2 * _SECONDS)
         assert self._ground.left() == []
         left = {path.name for path in self.folder.iterdir()}  # what tests put there, and "somebody else's" to jaild
-        assert not left & set(_JAILDS), left
+        assert not left & _JAILDS, left
         told = done.stdout.decode()
         assert all(name in told for name in (f"{self.folder} stays: ", "daemon.log", "jaild.yaml")), told
 

@@ -13,8 +13,9 @@ from jaild.jails.planner import MERGES
 from jaild.model.etc import plan as etcplan
 from jaild.model.etc.tree import Tree
 from jaild.ports.runtime import RunSpec
-from tests.fakes.host import FakeHost
-from tests.hosts.asking import create, deploy
+from tests.fakes.host import FakeHost, caller
+from tests.hosts.asking import create, deploy, reason_of, serves
+from tests.hosts.fleet import until
 
 
 @pytest.mark.usefixtures("threads")
@@ -79,3 +80,33 @@ async def test_some_generations_are_staged_side_by_side_and_the_others_wait(
     ended = await asyncio.gather(*(deploy(host, "web/2", name=name) for name in jails))
     assert [operation.failure for operation in ended] == [None] * len(jails)
     assert (len(most), max(most)) == (len(jails), 2)
+
+
+async def test_a_change_that_is_cancelled_while_it_waits_for_its_turn_leaves_its_jail_as_it_was(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        await create(host, name=name)
+    host.stagings_at_once = 1
+    await host.restart()
+    jails, operations = host.core.use_cases.jails, host.core.use_cases.operations
+    make, reached, go_on = host.runtime.create, asyncio.Event(), asyncio.Event()
+
+    async def held(run: RunSpec) -> None:
+        reached.set()
+        await go_on.wait()
+        await make(run)
+
+    monkeypatch.setattr(host.runtime, "create", held)
+    staging = await jails.deploy("first", "web/2", etag="", validate_only=False, caller=caller())
+    await reached.wait()
+    waiting = await jails.deploy("second", "web/2", etag="", validate_only=False, caller=caller())
+    await until(host, waiting, lambda: "stage" in [phase.name for phase in operations.get(waiting.id).phases])
+    before = dict(host.core.inventory.jails["second"].references)
+    await operations.cancel(waiting.id, caller())
+    assert reason_of(await host.end_of(waiting)) == "OPERATION_CANCELLED"
+    assert host.core.inventory.jails["second"].references == before
+    assert serves(host, 1, name="second")
+    go_on.set()
+    assert (await host.end_of(staging)).failure is None
+    assert (await deploy(host, "web/2", name="second")).failure is None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import sys
 import tarfile
 import tracemalloc
 import zlib
@@ -179,8 +180,8 @@ async def test_every_usual_compression_is_read(archives: BsdtarArchives, tmp_pat
 async def test_an_archive_that_ends_early_is_damaged(
     archives: BsdtarArchives, tmp_path: Path, option: str, share: float
 ) -> None:
-    if option == "--lz4" and b"liblz4" not in bsdtar("--version"):
-        pytest.skip("this bsdtar packs no lz4, as that of FreeBSD's base (libarchive 3.8.7 without liblz4)")
+    if option == "--lz4" and sys.platform.startswith("freebsd") and b"liblz4" not in bsdtar("--version"):
+        pytest.skip("bsdtar of FreeBSD's base packs no lz4 (libarchive 3.8.7 without liblz4)")
     noise = random.Random(7).randbytes(200_000)  # noqa: S311 -- no secret
     plain = pack(tmp_path / "a.tar", file("a", noise), file("b", noise))
     archive = tmp_path / "packed"
