@@ -3,7 +3,8 @@
     the jail's record says that it is being removed ─► its datasets are destroyed ─► the record says so no more
                                                        └── crash, error: the next start goes on, or who asks again
 
-So a volume is there whole, or on its way out: what is left of one is never mounted or sent again.
+So a volume is there whole, or on its way out: what is left of one is never mounted or sent again. The
+record keeps the GUIDs of the snapshots that replicas have of it: they lose it, too, and nothing else that is gone.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import JailRecord
 from jaild.model.operation import Operation, Stop
 from jaild.model.problems import Plan, Problem, Severity
-from jaild.model.snapshots import going_along
+from jaild.model.snapshots import STANDBY, going_along
 from jaild.model.views import Caller, VolumeView
 from jaild.ports.zfs import Dataset
 
 REMOVE = "remove-volume"  # the kind of its operation
+_REMEMBERED = 48  # GUIDs of removed volumes: a kilobyte of the record, of the four that a property may have
 _Views = list[VolumeView]  # `list` is a method's name below
 _Numbers = list[int]
 
@@ -155,7 +157,10 @@ class Volumes:
 
     async def _destroy(self, entry: JailEntry, record: JailRecord, volume: str) -> None:
         if volume not in record.removing:
-            record = msgspec.structs.replace(record, removing=(*record.removing, volume))
+            rounds = await OwnedSnapshots(self._zfs, self._inventory.where.part(entry.name, volume)).of(STANDBY)
+            removed = (*record.removed_guids, *(snapshot.guid for snapshot in rounds))[-_REMEMBERED:]
+            removing = (*record.removing, volume)
+            record = msgspec.structs.replace(record, removing=removing, removed_guids=removed)
             await self._datasets.write(entry, record)
         with suppress(NotFoundError):  # an earlier try came that far
             await self._datasets.destroy_all(self._inventory.where.part(entry.name, volume))

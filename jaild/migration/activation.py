@@ -94,6 +94,7 @@ class Activation:
             replica=None,
             failover=None,
             staged=journal.offer.jail.staged,  # its generation came in the datasets
+            removed_guids=journal.offer.jail.removed_guids,
         )
         opening = asyncio.ensure_future(self._make_writable(closed))
         try:

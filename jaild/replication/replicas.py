@@ -57,6 +57,7 @@ class ReplicaStore:
         self._late: set[str] = set()
         self._taken_at: dict[str, tuple[float, float]] = {}  # wall clock of a round, and the same moment monotonic
         self._in_use: dict[str, frozenset[str]] = {}  # jail -> old rounds' snapshots that others keep, as was told
+        self._kept: set[str] = set()  # datasets of volumes that only the replica has, as was told
 
     def lock(self, jail: str) -> asyncio.Lock:
         """Return what whoever changes a replica holds."""
@@ -243,19 +244,25 @@ class ReplicaStore:
                 generation=offer.jail.generation,
                 desired=Desired(offer.jail.desired),
                 replica=replica,
+                removed_guids=offer.jail.removed_guids,
             )
             await self._datasets.write(entry, counted)
             rounds = await owned.of(STANDBY)
             await self._prune(owned, rounds, whole)
-            await self._drop_removed(entry, {snapshot.dataset for snapshot in rounds}, whole)
+            await self._drop_removed(entry, rounds, whole, frozenset(offer.jail.removed_guids))
             await self._datasets.measure(entry)
 
-    async def _drop_removed(self, entry: JailEntry, came: set[str], whole: WholeRound) -> None:
-        """Destroy what `came` with rounds and is no part of this one: its owner has removed that volume.
+    async def _drop_removed(
+        self, entry: JailEntry, rounds: Sequence[Snapshot], whole: WholeRound, removed: frozenset[int]
+    ) -> None:
+        """Destroy the volumes that came with rounds, are no part of this one, and were `removed` by their owner.
 
-        What others made here, or keep a snapshot of, stays.
+        One that is gone there for another reason stays, and is told of once: this may be its last copy. So does what
+        others made here, or keep a snapshot of.
         """
         root = self._inventory.where.jail(entry.name)
+        came = {snapshot.dataset for snapshot in rounds}
+        wanted_away = {snapshot.dataset for snapshot in rounds if snapshot.guid in removed}
         named = {
             "",
             layout.DATA,
@@ -264,6 +271,9 @@ class ReplicaStore:
         }
         for dataset in sorted(came - {self._inventory.where.part(entry.name, path) for path in named}):
             volume = dataset.removeprefix(f"{root}/")
+            if dataset not in wanted_away:
+                await self._tell_of_kept(entry.name, dataset, volume)
+                continue
             try:
                 await self._datasets.destroy_all(dataset)
             except JaildError as error:  # the round is whole all the same; looked at again at the next one
@@ -271,6 +281,14 @@ class ReplicaStore:
                 continue
             message = f"{volume}: its owner has removed it"
             await self._events.emit("standby.volume_removed", f"jails/{entry.name}", message)
+
+    async def _tell_of_kept(self, jail: str, dataset: str, volume: str) -> None:
+        if dataset in self._kept:
+            return
+        self._kept.add(dataset)
+        message = f"{volume}: its owner has it no more and did not remove it by jaild; kept, as of its last round"
+        message += f"; if nobody needs it: zfs destroy -r {dataset}"
+        await self._events.emit("standby.volume_kept", f"jails/{jail}", message, volume=volume)
 
     async def _prune(self, owned: OwnedSnapshots, own: Sequence[Snapshot], whole: WholeRound) -> None:
         old = []

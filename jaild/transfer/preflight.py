@@ -168,6 +168,7 @@ async def offer_of(
         desired=record.desired.value,
         standbys=tuple(sorted(to_be_confirmed(record, active.spec, inventory.host_name))),
         staged=record.staged,
+        removed_guids=record.removed_guids,
     )
 
 

@@ -180,6 +180,7 @@ class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     confirm: ConfirmWithin | None = None  # if the last change waits for it
     staged: Staged | None = None  # its owner's: no copy has one
     removing: tuple[str, ...] = ()  # volumes that are being destroyed; its owner's, as `staged`
+    removed_guids: tuple[int, ...] = ()  # of replicas' snapshots of volumes that were removed: replicas lose those, too
     salvaged: str = ""  # when, and how much is lost, if it came file by file from a pool that could not be read whole
     schema: int = SCHEMA
 

@@ -65,6 +65,7 @@ class JailOffer(msgspec.Struct, frozen=True, kw_only=True):
     desired: str = "running"  # or stopped: what it should be on the target
     standbys: tuple[str, ...] = ()  # names of hosts that may have a replica, also of those that the spec names no more
     staged: Staged | None = None  # what its owner keeps to be cut over to later
+    removed_guids: tuple[int, ...] = ()  # of replicas' snapshots of removed volumes, the newest last
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):

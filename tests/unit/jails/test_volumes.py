@@ -7,13 +7,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails.spec import Volume
 from jaild.model.operation import Operation
+from jaild.model.snapshots import STANDBY
 from tests.fakes.host import FakeHost, caller
 from tests.hosts import invariants
 from tests.hosts.asking import SPEC, configure, create, deploy, ended, reason_of, roll_back, unstage
-from tests.hosts.standbys import events, hosts_with, promote, rounds
+from tests.hosts.migrating import migrate
+from tests.hosts.standbys import events, hosts_with, promote, record, rounds
 
 CACHE = "tank/jaild/jails/web/cache"
 WITH = msgspec.structs.replace(SPEC, volumes={"cache": Volume(path="/var/cache", quota="1M")})
@@ -110,9 +113,48 @@ async def test_replicas_lose_a_volume_with_the_next_whole_round_and_nothing_that
     await rounds(alpha)
     assert await names(beta) == [("foreign", ""), ("held", "")]
     assert await events(beta, "standby.volume_removed") == ["standby.volume_removed cache: its owner has removed it"]
+    assert (await record(beta)).removed_guids == (await record(alpha)).removed_guids != ()
     await beta.zfs.destroy("tank/jaild/jails/web/foreign")
     await alpha.stop()
     # What is left, and no part of the last whole round, keeps nobody from that.
     assert reason_of(await promote(beta, down=True, confirm="alpha is down")) == ""
     assert await names(beta) == [("held", "")]
     await beta.stop()
+
+
+async def test_a_replica_keeps_a_volume_that_its_owner_lost_without_removing_it_and_says_so_once(
+    tmp_path: Path,
+) -> None:
+    alpha, beta = await hosts_with(tmp_path, "beta")
+    spec = alpha.core.inventory.jails["web"].generation.spec  # type: ignore[union-attr]
+    await configure(alpha, msgspec.structs.replace(spec, volumes=WITH.volumes))
+    await rounds(alpha)
+    await configure(alpha, spec)
+    owned = OwnedSnapshots(alpha.zfs, CACHE)
+    await owned.drop(await owned.of(STANDBY))
+    await alpha.zfs.destroy(CACHE, recursive=True)  # by hand
+    await rounds(alpha)
+    await rounds(alpha)
+    assert await names(beta) == [("cache", "")]
+    (told,) = await events(beta, "standby.volume_kept")
+    assert f"zfs destroy -r {CACHE}" in told
+    await alpha.stop()
+    await beta.stop()
+
+
+async def test_a_standby_that_was_away_learns_of_a_removal_from_the_jails_next_owner(tmp_path: Path) -> None:
+    alpha, beta, gamma = await hosts_with(tmp_path, "beta", "gamma")
+    spec = alpha.core.inventory.jails["web"].generation.spec  # type: ignore[union-attr]
+    await configure(alpha, msgspec.structs.replace(spec, volumes=WITH.volumes))
+    await rounds(alpha)
+    await gamma.stop()
+    await configure(alpha, spec)
+    assert reason_of(await remove(alpha)) == ""
+    await rounds(alpha)
+    await gamma.restart()
+    assert reason_of(await ended(alpha, migrate(alpha, beta))) == ""
+    assert [name for name, _ in await names(gamma)] == ["cache"]
+    await rounds(beta)
+    assert await names(gamma) == []
+    for host in (alpha, beta, gamma):
+        await host.stop()
