@@ -98,6 +98,8 @@ class ReplicaStore:
                     hint="it is asked again by itself",
                 )
                 raise busy
+            if entry is not None and offer.jail.removed_guids:
+                await self._drop_replaced(entry, offer)
             asked = Offer(
                 migration=offer.jail.name, source_id=offer.source_id, source_name=offer.source_name, jail=offer.jail
             )
@@ -260,7 +262,6 @@ class ReplicaStore:
         One that is gone there for another reason stays, and is told of once: this may be its last copy. So does what
         others made here, or keep a snapshot of.
         """
-        root = self._inventory.where.jail(entry.name)
         came = {snapshot.dataset for snapshot in rounds}
         wanted_away = {snapshot.dataset for snapshot in rounds if snapshot.guid in removed}
         named = {
@@ -270,22 +271,34 @@ class ReplicaStore:
             *(entry.generation.spec.volumes if entry.generation is not None else ()),
         }
         for dataset in sorted(came - {self._inventory.where.part(entry.name, path) for path in named}):
-            volume = dataset.removeprefix(f"{root}/")
-            if dataset not in wanted_away:
-                await self._tell_of_kept(entry.name, dataset, volume)
-                continue
-            try:
-                await self._datasets.destroy_all(dataset)
-            except JaildError as error:  # the round is whole all the same; looked at again at the next one
-                self._log.warning("cannot drop a volume", jail=entry.name, volume=volume, error=str(error))
-                continue
-            message = f"{volume}: its owner has removed it"
-            await self._events.emit("standby.volume_removed", f"jails/{entry.name}", message)
+            if dataset in wanted_away:
+                await self._drop_volume(entry.name, dataset)
+            else:
+                await self._tell_of_kept(entry.name, dataset)
 
-    async def _tell_of_kept(self, jail: str, dataset: str, volume: str) -> None:
+    async def _drop_replaced(self, entry: JailEntry, offer: ReplicaOffer) -> None:
+        """Destroy removed volumes in whose place the owner has new ones: these come whole, with the round that follows."""
+        coming = {self._inventory.where.part(entry.name, dataset.path) for dataset in offer.jail.datasets}
+        removed = frozenset(offer.jail.removed_guids)
+        rounds = await OwnedSnapshots(self._zfs, entry.dataset).of(STANDBY)
+        for dataset in sorted({s.dataset for s in rounds if s.guid in removed} & coming):
+            await self._drop_volume(entry.name, dataset)
+
+    async def _drop_volume(self, jail: str, dataset: str) -> None:
+        volume = dataset.rpartition("/")[2]
+        try:
+            await self._datasets.destroy_all(dataset)
+        except JaildError as error:  # looked at again at the next round
+            self._log.warning("cannot drop a volume", jail=jail, volume=volume, error=str(error))
+            return
+        message = f"{volume}: its owner has removed it"
+        await self._events.emit("standby.volume_removed", f"jails/{jail}", message)
+
+    async def _tell_of_kept(self, jail: str, dataset: str) -> None:
         if dataset in self._kept:
             return
         self._kept.add(dataset)
+        volume = dataset.rpartition("/")[2]
         message = f"{volume}: its owner has it no more and did not remove it by jaild; kept, as of its last round"
         message += f"; if nobody needs it: zfs destroy -r {dataset}"
         await self._events.emit("standby.volume_kept", f"jails/{jail}", message, volume=volume)

@@ -158,3 +158,23 @@ async def test_a_standby_that_was_away_learns_of_a_removal_from_the_jails_next_o
     assert await names(gamma) == []
     for host in (alpha, beta, gamma):
         await host.stop()
+
+
+async def test_a_standby_that_was_away_takes_the_new_volume_for_the_removed_one_of_its_name(tmp_path: Path) -> None:
+    alpha, beta = await hosts_with(tmp_path, "beta")
+    spec = alpha.core.inventory.jails["web"].generation.spec  # type: ignore[union-attr]
+    both = msgspec.structs.replace(spec, volumes=WITH.volumes)
+    await configure(alpha, both)
+    await rounds(alpha)
+    await beta.stop()
+    await configure(alpha, spec)
+    assert reason_of(await remove(alpha)) == ""
+    await configure(alpha, both)
+    (alpha.core.inventory.jails["web"].folder / "cache" / "new").write_text("written since")
+    await beta.restart()
+    await rounds(alpha)
+    assert [view.message for view in alpha.core.use_cases.jails.get("web").standbys] == [""]
+    assert reason_of(await promote(beta)) == ""
+    assert (beta.core.inventory.jails["web"].folder / "cache" / "new").read_text() == "written since"
+    await alpha.stop()
+    await beta.stop()
