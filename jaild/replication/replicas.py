@@ -277,7 +277,7 @@ class ReplicaStore:
                 await self._tell_of_kept(entry.name, dataset)
 
     async def _drop_replaced(self, entry: JailEntry, offer: ReplicaOffer) -> None:
-        """Destroy removed volumes in whose place the owner has new ones: these come whole, with the round that follows."""
+        """Destroy removed volumes in whose place the owner has new ones: these come whole, with the next round."""
         coming = {self._inventory.where.part(entry.name, dataset.path) for dataset in offer.jail.datasets}
         removed = frozenset(offer.jail.removed_guids)
         rounds = await OwnedSnapshots(self._zfs, entry.dataset).of(STANDBY)

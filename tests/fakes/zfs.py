@@ -20,7 +20,8 @@ from tests.fakes.zfs_pool import SETTINGS, Pool, gone, new_guid
 class FakeZfs:
     """Implements `jaild.ports.zfs.Zfs` below `root`, with one pool mounted at `root/POOL`.
 
-    `refuse` maps an operation ("snapshot") or one of a thing ("snapshot tank/a@b") to what it raises.
+    `refuse` maps an operation ("snapshot"), or one of a thing ("send tank/a@b") or of a dataset and its snapshots
+    ("send tank/a"), to what it raises.
     `space` is how many bytes may still be received (None: no limit). `calls` is what was asked, in order.
     `can` is what `capabilities` returns. `pool` is what there is, to be looked at without asking. A "mounted" dataset's
     contents are moved to its mount point.
@@ -336,6 +337,6 @@ class FakeZfs:
     async def _begin(self, operation: str, name: str) -> None:
         self.calls.append((operation, name))
         await asyncio.sleep(0)  # a real ZFS lets other tasks run here
-        error = self.refuse.get(f"{operation} {name}") or self.refuse.get(operation)
-        if error is not None:
-            raise error
+        for refused in (f"{operation} {name}", f"{operation} {name.partition('@')[0]}", operation):
+            if refused in self.refuse:
+                raise self.refuse[refused]
