@@ -72,8 +72,34 @@ class OperationError(Exception):
         self.remedy = self.hint  # what it was called
 
 
-class Api:
-    """A daemon's services. The stubs are generated without types."""
+class Services:
+    """A daemon's services over a channel. The stubs are generated without types."""
+
+    def _use(self, channel: Any) -> None:
+        self._channel = channel
+        self.apps: Any = apps_pb2_grpc.AppsStub(channel)
+        self.base_making: Any = base_making_pb2_grpc.BaseMakingStub(channel)
+        self.bases: Any = bases_pb2_grpc.BasesStub(channel)
+        self.builds: Any = builds_pb2_grpc.BuildsStub(channel)
+        self.channels: Any = channels_pb2_grpc.ChannelsStub(channel)
+        self.changes: Any = changes_pb2_grpc.ChangesStub(channel)
+        self.evacuations: Any = evacuations_pb2_grpc.EvacuationsStub(channel)
+        self.events: Any = events_pb2_grpc.EventsStub(channel)
+        self.host: Any = host_pb2_grpc.HostStub(channel)
+        self.jails: Any = jails_pb2_grpc.JailsStub(channel)
+        self.migrations: Any = migrations_pb2_grpc.MigrationsStub(channel)
+        self.operations: Any = operations_pb2_grpc.OperationsStub(channel)
+        self.promotions: Any = promotions_pb2_grpc.PromotionsStub(channel)
+        self.test_migrations: Any = test_migrations_pb2_grpc.TestMigrationsStub(channel)
+        self.rollouts: Any = rollouts_pb2_grpc.RolloutsStub(channel)
+        self.salvages: Any = salvage_pb2_grpc.SalvagesStub(channel)
+        self.stats: Any = stats_pb2_grpc.StatsStub(channel)
+        self.templates: Any = templates_pb2_grpc.TemplatesStub(channel)
+        self.volumes: Any = volumes_pb2_grpc.VolumesStub(channel)
+
+
+class Api(Services):
+    """A daemon's services."""
 
     def __init__(self, endpoint: str, open_channel: Callable[[], grpc.Channel]) -> None:
         self.endpoint = endpoint
@@ -126,40 +152,48 @@ class Api:
         if self._before is not None:
             self._before.close()
 
-    def _use(self, channel: grpc.Channel) -> None:
-        self._channel = channel
-        self.apps: Any = apps_pb2_grpc.AppsStub(channel)
-        self.base_making: Any = base_making_pb2_grpc.BaseMakingStub(channel)
-        self.bases: Any = bases_pb2_grpc.BasesStub(channel)
-        self.builds: Any = builds_pb2_grpc.BuildsStub(channel)
-        self.channels: Any = channels_pb2_grpc.ChannelsStub(channel)
-        self.changes: Any = changes_pb2_grpc.ChangesStub(channel)
-        self.evacuations: Any = evacuations_pb2_grpc.EvacuationsStub(channel)
-        self.events: Any = events_pb2_grpc.EventsStub(channel)
-        self.host: Any = host_pb2_grpc.HostStub(channel)
-        self.jails: Any = jails_pb2_grpc.JailsStub(channel)
-        self.migrations: Any = migrations_pb2_grpc.MigrationsStub(channel)
-        self.operations: Any = operations_pb2_grpc.OperationsStub(channel)
-        self.promotions: Any = promotions_pb2_grpc.PromotionsStub(channel)
-        self.test_migrations: Any = test_migrations_pb2_grpc.TestMigrationsStub(channel)
-        self.rollouts: Any = rollouts_pb2_grpc.RolloutsStub(channel)
-        self.salvages: Any = salvage_pb2_grpc.SalvagesStub(channel)
-        self.stats: Any = stats_pb2_grpc.StatsStub(channel)
-        self.templates: Any = templates_pb2_grpc.TemplatesStub(channel)
-        self.volumes: Any = volumes_pb2_grpc.VolumesStub(channel)
+
+class AioApi(Services):
+    """The same on an event loop: a call is awaited, a stream is iterated by `async for`."""
+
+    def __init__(self, endpoint: str, channel: grpc.aio.Channel) -> None:
+        self.endpoint = endpoint
+        self._use(channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self._channel.close()
 
 
 def connect(address: str = DEFAULT_ADDRESS, tls: Tls | None = None) -> Api:
     """Return the API of the daemon at `address`: a socket's path, or host:port with `tls`. Nothing is sent yet."""
-    if address.startswith("/"):
-        address = f"unix://{address}"
+    address = _target(address)
+    return Api(address, partial(_channel, grpc, address, tls))
+
+
+def connect_aio(address: str = DEFAULT_ADDRESS, tls: Tls | None = None) -> AioApi:
+    """Return the same for the event loop that runs now. Where a connection broke, it is another one that is made."""
+    address = _target(address)
+    return AioApi(address, _channel(grpc.aio, address, tls))
+
+
+def _target(address: str) -> str:
+    return f"unix://{address}" if address.startswith("/") else address
+
+
+def _channel(transport: Any, address: str, tls: Tls | None) -> Any:
+    """Return a channel of `grpc` or of `grpc.aio`."""
     if tls is None:
-        return Api(address, partial(grpc.insecure_channel, address, options=_OPTIONS))
+        return transport.insecure_channel(address, options=_OPTIONS)
     credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
     options = list(_OPTIONS)
     if tls.server_name:
         options.append(("grpc.ssl_target_name_override", tls.server_name))
-    return Api(address, partial(grpc.secure_channel, address, credentials, options=options))
+    return transport.secure_channel(address, credentials, options=options)
 
 
 def pages(method: Callable[..., Any], request: Any, field: str, limit: int = 0) -> list[Any]:

@@ -22,11 +22,12 @@ def connect(settings: Settings) -> Iterator[Api]:
     """Yield the API of the daemon that `settings` choose. Nothing is sent before the first call."""
     context = contexts.choose(settings, os.environ)
     settings.endpoint = context.address
-    with client.connect(context.address, _tls(context)) as api:
+    with client.connect(context.address, tls_of(context)) as api:
         yield api
 
 
-def _tls(context: contexts.Context) -> client.Tls | None:
+def tls_of(context: contexts.Context) -> client.Tls | None:
+    """Return a context's certificates, none for a unix socket. Raises `click.UsageError` if they cannot be read."""
     if context.address.startswith(("/", "unix:")):
         return None
     if not (context.ca and context.cert and context.key):
