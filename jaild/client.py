@@ -26,6 +26,7 @@ from jaild.v1 import (
     channels_pb2_grpc,
     evacuations_pb2_grpc,
     events_pb2_grpc,
+    histories_pb2_grpc,
     host_pb2_grpc,
     jails_pb2_grpc,
     migrations_pb2_grpc,
@@ -85,6 +86,7 @@ class Services:
         self.changes: Any = changes_pb2_grpc.ChangesStub(channel)
         self.evacuations: Any = evacuations_pb2_grpc.EvacuationsStub(channel)
         self.events: Any = events_pb2_grpc.EventsStub(channel)
+        self.histories: Any = histories_pb2_grpc.HistoriesStub(channel)
         self.host: Any = host_pb2_grpc.HostStub(channel)
         self.jails: Any = jails_pb2_grpc.JailsStub(channel)
         self.migrations: Any = migrations_pb2_grpc.MigrationsStub(channel)

@@ -16,6 +16,8 @@ from jaild.layers import build as layers_room
 from jaild.layers.build import LayerParts
 from jaild.migration import build as migration_room
 from jaild.migration.build import MigrationParts
+from jaild.questions import build as question_room
+from jaild.questions.build import QuestionParts
 from jaild.replication import build as replication_room
 from jaild.replication.build import ReplicationParts
 from jaild.rollouts import build as rollout_room
@@ -39,6 +41,7 @@ class Core:
     salvage: SalvageParts
     evacuations: Evacuations
     rollouts: Rollouts
+    questions: QuestionParts
     host: HostParts
 
     async def start(self, began: float) -> None:
@@ -69,6 +72,7 @@ def assemble(ports: Ports, place: Place) -> Core:
     salvage = salvage_room.build(engine, jails, transfer, migration)
     evacuations = evacuation_room.build(engine, transfer, migration)
     rollouts = rollout_room.build(engine, jails)
+    questions = question_room.build(engine, migration)
     host = host_room.build(engine, jails, transfer, migration, replication, evacuations, rollouts)
     return Core(
         engine=engine,
@@ -80,5 +84,6 @@ def assemble(ports: Ports, place: Place) -> Core:
         salvage=salvage,
         evacuations=evacuations,
         rollouts=rollouts,
+        questions=questions,
         host=host,
     )

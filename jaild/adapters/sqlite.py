@@ -15,8 +15,8 @@ from typing import TypeVar
 import msgspec
 import structlog
 
+from jaild.adapters import audit_rows, rollout_rows
 from jaild.adapters import bounded_log as boundedlog
-from jaild.adapters import rollout_rows
 from jaild.adapters.bounded_log import BoundedLog
 from jaild.adapters.files.ballast import Ballast
 from jaild.adapters.files.room import free_bytes
@@ -43,8 +43,6 @@ _TABLES = """
 create table if not exists operations (id text primary key, created real not null, record blob not null);
 create table if not exists events (sequence integer primary key autoincrement, target text not null,
     record blob not null);
-create table if not exists audit (sequence integer primary key autoincrement, record blob not null,
-    refused integer not null default 0);
 create table if not exists journals (id text not null, outgoing integer not null, created real not null,
     record blob not null, jail text not null default '', uid text not null default '', peer text not null default '',
     epoch integer not null default 0, is_target integer not null default 0, primary key (id, outgoing));
@@ -121,11 +119,9 @@ class SqliteStore:
                 hint="start the jaild that wrote it, or move the file away: jails are on their datasets, not in it",
             )
         with connection:  # a file that is new, or of an earlier jaild, is made whole in one transaction or not at all
-            connection.executescript(f"begin immediate; {_TABLES} {rollout_rows.TABLES}")
-            if "refused" not in {column[1] for column in connection.execute("pragma table_info(audit)")}:  # before 0.9
-                connection.execute("alter table audit add column refused integer not null default 0")
+            connection.executescript(f"begin immediate; {_TABLES} {audit_rows.TABLE} {rollout_rows.TABLES}")
+            audit_rows.prepare(connection)
             _keep_traces(connection)
-            connection.execute("create index if not exists audit_kind on audit (refused, sequence)")
             for log in (self._events, *self._audits.values()):
                 log.measure(connection)
             if version != SCHEMA:  # written, it would take room though it were the same
@@ -289,17 +285,17 @@ class SqliteStore:
         """Append."""
         record = msgspec.json.encode(msgspec.structs.replace(entry, time=time))
         refused = entry.outcome not in {"", "OK"}
-        statement = "insert into audit (record, refused) values (?, ?)"
-        await self._append(self._audits[refused], len(record), statement, record, int(refused))
+        await self._append(self._audits[refused], len(record), audit_rows.APPEND, record, int(refused), entry.target)
 
     async def audit(self, limit: int, before: int) -> list[AuditEntry]:
         """Return entries, newest first."""
-        rows = await self._select(
-            "select sequence, record from audit where ? = 0 or sequence < ? order by sequence desc limit ?",
-            before,
-            before,
-            limit,
-        )
+        return self._entries(await self._select(audit_rows.PAGE, before, before, limit))
+
+    async def audit_about(self, target: str, limit: int) -> list[AuditEntry]:
+        """Return entries about a resource and what is below it, newest first."""
+        return self._entries(await self._select(audit_rows.ABOUT, target, limit))
+
+    def _entries(self, rows: list[tuple[int, bytes]]) -> list[AuditEntry]:
         found = [(sequence, self._decoded(record, AuditEntry, f"audit/{sequence}")) for sequence, record in rows]
         return [msgspec.structs.replace(entry, sequence=sequence) for sequence, entry in found if entry is not None]
 

@@ -100,3 +100,7 @@ class Audit:
     async def entries(self, limit: int, before: int) -> list[AuditEntry]:
         """Return at most `limit` entries below sequence number `before` (0: the newest), newest first."""
         return await self._store.audit(limit, before)
+
+    async def about(self, target: str, limit: int) -> list[AuditEntry]:
+        """Return at most `limit` entries about a resource and what is below it, newest first."""
+        return await self._store.audit_about(target, limit)

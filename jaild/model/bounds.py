@@ -19,6 +19,7 @@ AUDIT_FIELD = 256  # bytes of one field of an audit entry
 AUDIT_BYTES = 64 * MIB  # of accepted calls' entries; the oldest go first
 AUDIT_REFUSED_BYTES = 16 * MIB  # of refused calls' entries: they cannot push accepted ones out
 AUDIT_ROWS = 1_000_000  # of each of the two kinds
+HISTORY = 1000  # audit entries about one jail that its history is made of
 HEALTH_OUTPUT = 2000  # characters of what a round of liveness checks said
 EVENT_TEXT = 4 * KIB  # bytes of an event's message, and of each of its details
 EVENT_BYTES = 64 * MIB

@@ -51,6 +51,9 @@ class Store(Protocol):
     async def audit(self, limit: int, before: int) -> list[AuditEntry]:
         """Return at most `limit` entries below a sequence number (0: from the newest), newest first."""
 
+    async def audit_about(self, target: str, limit: int) -> list[AuditEntry]:
+        """Return at most `limit` entries about a resource and what is below it, newest first."""
+
     async def put_journal(self, journal: Journal) -> None:
         """Insert or replace a migration's journal."""
 

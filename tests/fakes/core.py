@@ -27,6 +27,7 @@ class UseCases:
         self.files = core.salvage.files
         self.evacuations = core.evacuations
         self.rollouts = core.rollouts
+        self.histories = core.questions.histories
         self.host = core.host.host
         self.boot = core.host.boot
         self.operations = core.engine.operations

@@ -103,6 +103,11 @@ class MemoryStore:
         """Return entries, newest first."""
         return [entry for entry in reversed(self._audit) if before == 0 or entry.sequence < before][:limit]
 
+    async def audit_about(self, target: str, limit: int) -> list[AuditEntry]:
+        """Return entries about a resource and what is below it, newest first."""
+        found = [each for each in self._audit if each.target == target or each.target.startswith(f"{target}/")]
+        return found[::-1][:limit]
+
     async def put_journal(self, journal: Journal) -> None:
         """Insert or replace."""
         await self._write()

@@ -62,6 +62,16 @@ async def volume(stage: Stage) -> AsyncIterator[Acts]:
     yield {}
 
 
+async def history(stage: Stage) -> AsyncIterator[Acts]:
+    """Look at what was done with a jail: changes, one that was refused, a command in it, a move."""
+    await _two(stage)
+    await stage.quietly("jailctl jail upgrade cache tiny-2")
+    await stage.quietly("jailctl jail restart cache")
+    await stage.quietly("jailctl jail rollback cache")
+    await stage.quietly("jailctl jail migrate cache beta")
+    yield {}
+
+
 async def budget(stage: Stage) -> AsyncIterator[Acts]:
     """Allow less downtime than stop and start take."""
     await _two(stage)

@@ -36,6 +36,7 @@ STORIES: dict[str, Story] = {
     "migrate": operators.migrate,
     "base-rm": operators.base_rm,
     "volume": operators.volume,
+    "history": operators.history,
     "budget": operators.budget,
     "test-migration": operators.test_migration,
     "evacuate": operators.evacuate,

@@ -17,6 +17,7 @@ from jaild.jails.rpc import (
 )
 from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer, ChannelsServicer
 from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, TestMigrationsServicer
+from jaild.questions.rpc import HistoriesServicer
 from jaild.replication.rpc import PromotionsServicer, StandbyServicer
 from jaild.rollouts.rpc import RolloutsServicer
 from jaild.rpc.services import Servicer, Services
@@ -25,6 +26,7 @@ from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost
 from tests.fakes.use_cases.jails import FakeConfirmations, FakeJails, FakeStaging, FakeStats, FakeTemplates, FakeVolumes
 from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeChannels, FakeReleases
 from tests.fakes.use_cases.moves import FakeEvacuations, FakeIncoming, FakeMigrations, FakeRollouts
+from tests.fakes.use_cases.questions import FakeHistories
 from tests.fakes.use_cases.standby import FakeFiles, FakeParties, FakePromotions, FakeReplicas, FakeSalvages
 
 
@@ -46,6 +48,7 @@ class Fakes:
         self.audit = FakeAudit()
         self.host = FakeHost()
         self.stats = FakeStats()
+        self.histories = FakeHistories()
         self.templates = FakeTemplates()
         self.volumes = FakeVolumes()
         self.boot = FakeBoot()
@@ -78,6 +81,7 @@ class Fakes:
             RolloutsServicer(fakes.rollouts, messages),
             ChangesServicer(fakes.confirmations, fakes.staging, messages),
             StatsServicer(fakes.stats),
+            HistoriesServicer(fakes.histories),
             TemplatesServicer(fakes.templates),
             VolumesServicer(fakes.volumes, messages),
             TestMigrationsServicer(fakes.migrations, messages),

@@ -425,6 +425,14 @@ async def test_refused_calls_do_not_push_the_entries_of_accepted_ones_out(
         assert len(entries) == 6
 
 
+async def test_the_audit_of_one_resource_and_what_is_below_it_is_found(store: Store) -> None:
+    for target in ("jails/web", "jails/web2", "jails/web/volumes/db", "jails/we", "jails/WEB", "jails/web.x"):
+        await store.append_audit(1.0, msgspec.structs.replace(AUDIT, target=target))
+    found = await store.audit_about("jails/web", 9)
+    assert [entry.target for entry in found] == ["jails/web/volumes/db", "jails/web"]
+    assert await store.audit_about("jails/web", 1) == found[:1]
+
+
 async def test_an_audit_log_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
     old = sqlite3.connect(tmp_path / "jaild.db")
     old.execute("create table audit (sequence integer primary key autoincrement, record blob not null)")
@@ -434,6 +442,7 @@ async def test_an_audit_log_of_an_earlier_version_goes_on(tmp_path: Path) -> Non
     async with opened(tmp_path) as sqlite:
         await sqlite.append_audit(0.0, AUDIT)
         assert [entry.sequence for entry in await sqlite.audit(9, 0)] == [2, 1]
+        assert [entry.sequence for entry in await sqlite.audit_about("jails/web", 9)] == [2, 1]
 
 
 async def test_writers_at_the_same_time_all_get_through(sqlite: SqliteStore) -> None:

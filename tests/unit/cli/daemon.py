@@ -32,6 +32,8 @@ from jaild.v1 import (
     evacuations_pb2_grpc,
     events_pb2,
     events_pb2_grpc,
+    histories_pb2,
+    histories_pb2_grpc,
     host_pb2,
     host_pb2_grpc,
     jails_pb2,
@@ -368,6 +370,15 @@ class Rollouts(rollouts_pb2_grpc.RolloutsServicer):  # type: ignore[misc]
         return rollouts_pb2.ListRolloutsResponse(rollouts=self.daemon.rollouts)
 
 
+class Histories(histories_pb2_grpc.HistoriesServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def ListJailHistory(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        self.daemon.requests.append(request)
+        return histories_pb2.ListJailHistoryResponse(entries=self.daemon.history)
+
+
 class Stats(stats_pb2_grpc.StatsServicer):  # type: ignore[misc]
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
@@ -428,6 +439,7 @@ class Daemon:
         self.evacuations: list[evacuations_pb2.Evacuation] = []
         self.rollouts: list[rollouts_pb2.Rollout] = []
         self.stats: list[list[stats_pb2.JailStats]] = []
+        self.history: list[histories_pb2.HistoryEntry] = []
         self.report = salvage_pb2.SalvageReport()
         self.answers: list[Any] = []
         self.watches: list[Callable[[Any], Iterator[Any]]] = []
@@ -476,6 +488,7 @@ class Daemon:
         promotions_pb2_grpc.add_PromotionsServicer_to_server(Promotions(self), server)
         rollouts_pb2_grpc.add_RolloutsServicer_to_server(Rollouts(self), server)
         stats_pb2_grpc.add_StatsServicer_to_server(Stats(self), server)
+        histories_pb2_grpc.add_HistoriesServicer_to_server(Histories(self), server)
         templates_pb2_grpc.add_TemplatesServicer_to_server(Templates(), server)
         volumes_pb2_grpc.add_VolumesServicer_to_server(Volumes(self), server)
         server.add_insecure_port(self.address)

@@ -40,6 +40,7 @@ ACTING = (
     *(
         "jaild/rollouts/",
         "jaild/evacuation/",
+        "jaild/questions/",
         "jaild/salvage/",
         "jaild/host/",
         "jaild/rpc/",

@@ -25,6 +25,7 @@ from jaild.layers.channels import Channels
 from jaild.layers.releases import Releases
 from jaild.migration.service import Migrations
 from jaild.migration.target import TargetMigration
+from jaild.questions.history import Histories
 from jaild.replication.fencing import Fencing
 from jaild.replication.parties import Parties
 from jaild.replication.replicas import ReplicaStore
@@ -50,6 +51,7 @@ REAL: dict[str, tuple[type, ...]] = {
     "audit": (Audit,),
     "host": (Host,),
     "stats": (Stats,),
+    "histories": (Histories,),
     "templates": (Templates,),
     "volumes": (Volumes,),
     "boot": (Boot,),
