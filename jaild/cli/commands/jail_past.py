@@ -24,7 +24,7 @@ NAME = click.argument("name", type=references.jail, shell_complete=complete.jail
 @listed
 @click.pass_obj
 def history(settings: Settings, *, name: str, lines: int, look: Look) -> None:
-    """List what was done with a jail, by whom, how it ended and for how long clients waited; newest first."""
+    """List what was done with a jail, by whom, how it ended and how long it was down; newest first."""
     with connect(settings) as api:
         request = histories_pb2.ListJailHistoryRequest(parent=name)
         found = pages(api.histories.ListJailHistory, request, "entries", lines)
