@@ -12,7 +12,7 @@ EVERY = 4
 # Python keeps what it compiled, whatever the environment says: tests start hundreds of daemons and commands.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest
 
-.PHONY: help venv compiled deps demo docs test unit slowest clients lint proto proto-check bench lab lab-quick integrations compare faults soak truth clean
+.PHONY: help venv compiled deps demo docs test unit slowest clients lint proto proto-check bench lab lab-quick integrations salt compare faults soak truth clean
 
 help: ## say what can be made (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -73,6 +73,11 @@ lab-quick: compiled ## what CI runs of it: the contract on one OpenZFS, and four
 integrations: compiled ## what is brought for Prometheus, on its own programs
 	@JAILD_REQUIRE_ALL=1 .ci/deps integrations
 	JAILD_REQUIRE_ALL=1 $(PYTEST) tests/integrations
+
+salt: compiled ## a master and minions of Salt, and what jaild brings for them, on embedded hosts
+	@JAILD_REQUIRE_ALL=1 .ci/deps
+	@.ci/salt
+	JAILD_REQUIRE_ALL=1 PYTHONDONTWRITEBYTECODE= build/salt/bin/python -m pytest tests/salt
 
 compare: compiled ## a migration beside syncoid and incus, in two machines of the lab: build/compare.json
 	@JAILD_REQUIRE_ALL=1 .ci/deps lab

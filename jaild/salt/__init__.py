@@ -1,0 +1,1 @@
+"""What jaild brings for Salt: found by its loader through the entry point `salt.loader`."""

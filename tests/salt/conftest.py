@@ -1,0 +1,33 @@
+"""What the tests on a real Salt share: a host with a base and an app, its minion, and a master."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import furnish
+from tests.e2e.node import Node, hosted
+from tests.salt.bench import Bench, running
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where archives are made."""
+    return tmp_path_factory.mktemp("archives")
+
+
+@pytest.fixture(scope="session")
+def node(workshop: Path) -> Iterator[Node]:
+    """A host with base tiny-1 and releases web/1 and web/2, web/sick not healthy."""
+    with hosted(Node("solo")) as made:
+        furnish(made.api, workshop)
+        yield made
+
+
+@pytest.fixture(scope="session")
+def bench(node: Node) -> Iterator[Bench]:
+    """A master and the host's minion."""
+    with running({"solo": {"jaild": {"address": f"unix://{node.folder}/jaild.sock"}}}) as made:
+        yield made
