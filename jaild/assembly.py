@@ -127,6 +127,7 @@ def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runt
         templates=(config.templates, configuration.TEMPLATES),
         staging=config.state / "staging",
         tool_results=config.state / "tool-results",
+        contents=config.state / "contents",
         shut_down=config.state / "halted.json",  # its name in the first version, which may have written it
         patience=config.boot_patience,
         starts_at_once=config.boot_starts or 2 * cpus,

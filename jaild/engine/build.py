@@ -65,6 +65,7 @@ class Place:
     templates: tuple[Path, ...]  # folders, the earlier one first
     staging: Path  # unpacked archives, thrown away at each start
     tool_results: Path  # what tools of bases made; may be thrown away
+    contents: Path  # the index of layers that were sealed without one; may be thrown away
     patience: float = 120.0  # seconds that later boot orders wait for the jails of one, whatever their checks allow
     starts_at_once: int = 8  # jails when the host boots
     stagings_at_once: int = 4  # generations that are written and mounted, while others wait for their turn

@@ -74,7 +74,8 @@ class Resume(enum.Enum):
     LEAVING = enum.auto()
     COMING = enum.auto()
     EVACUATIONS = enum.auto()  # they go on with migrations that LEAVING has taken up
-    ROLLOUTS = enum.auto()  # last: they change jails that the others may be moving
+    ROLLOUTS = enum.auto()  # they change jails that the others may be moving
+    LAYERS = enum.auto()  # last: what of them is not in an index yet keeps nobody waiting
 
 
 Step = Callable[[Found], Awaitable[None]]

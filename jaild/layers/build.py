@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaild.engine.build import Engine
-from jaild.engine.recovery import Stage
+from jaild.engine.recovery import Resume, Stage
 from jaild.layers.base_builds import BaseMaking
 from jaild.layers.bases import Bases, ImageImport
 from jaild.layers.build_steps import BuildLogs, BuildSteps
 from jaild.layers.builds import BuildPlanner, Builds
 from jaild.layers.channels import Channels
+from jaild.layers.contents import LayerContents
 from jaild.layers.recovery import LayerRecovery
 from jaild.layers.releases import Releases
 from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer, ChannelsServicer
@@ -24,6 +25,7 @@ class LayerParts:
 
     sealer: Sealer
     sandbox: BuildSandbox
+    contents: LayerContents
     bases: Bases
     channels: Channels
     base_making: BaseMaking
@@ -35,10 +37,11 @@ def build(engine: Engine) -> LayerParts:
     """Put the room together. Nothing is started."""
     ports, place = engine.ports, engine.place
     sealer, sandbox = Sealer(ports.zfs, ports.files), BuildSandbox(ports.runtime)
-    sealing = BaseSealing(engine, sealer)
+    sealing, contents = BaseSealing(engine, sealer), LayerContents(engine)
     parts = LayerParts(
         sealer=sealer,
         sandbox=sandbox,
+        contents=contents,
         bases=Bases(engine, sealer, sealing, ImageImport(engine, sealing)),
         channels=Channels(engine),
         base_making=BaseMaking(engine, sealing),
@@ -54,6 +57,8 @@ def build(engine: Engine) -> LayerParts:
     recovery = LayerRecovery(engine)
     engine.recovery.at(Stage.SEALED, recovery.end_sealed)
     engine.recovery.at(Stage.LAYERS, recovery.destroy_unsealed)
+    engine.recovery.resumes(Resume.LAYERS, contents.begin)
+    engine.events.on_event.append(contents.heard)
     bases, apps = BasesServicer(parts.bases, engine.messages), AppsServicer(parts.releases, engine.messages)
     engine.services.add(bases)
     engine.services.show("bases", bases.shown)

@@ -19,11 +19,12 @@ from jaild.engine.concurrency import undo_on_error
 from jaild.engine.inventory import AnyLayer, Layer, LayerRecord
 from jaild.engine.operations import Handle
 from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.layers import contents
 from jaild.model import layout, names
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from jaild.model.etc import identity
 from jaild.model.layers.osversion import OsVersion
-from jaild.model.layers.records import BaseRecord, ReleaseRecord, encode
+from jaild.model.layers.records import BaseRecord, encode
 from jaild.model.problems import Plan
 from jaild.ports.archives import Extracted
 from jaild.ports.files import Files
@@ -69,8 +70,10 @@ class Sealer:
             )
         await self._files.make_folder(made.mountpoint / layout.TREE)
         record = await fill(made.mountpoint)
-        libraries = await self._files.libraries(made.mountpoint / layout.TREE, _prefix(record))
+        prefix = contents.prefix_of(record)
+        libraries = await self._files.libraries(made.mountpoint / layout.TREE, prefix)
         await self._files.write(made.mountpoint / layout.LIBRARIES, msgspec.json.encode(libraries))
+        await contents.write_index(self._files, made.mountpoint, prefix, made.mountpoint, libraries)
         name = "base.json" if isinstance(record, BaseRecord) else "release.json"
         await self._files.write(made.mountpoint / name, msgspec.json.format(msgspec.json.encode(record)))
         await self._zfs.set(dataset, {prop: encode(record)})
@@ -113,10 +116,6 @@ class Sealer:
     async def require_unclaimed(self, layer: AnyLayer) -> None:
         """Raise `FailedPreconditionError` (SNAPSHOTS_IN_USE) if somebody, or a transfer, keeps a layer's snapshot."""
         await OwnedSnapshots(self._zfs, layer.dataset).require_unclaimed(f"deleting {layer.dataset}")
-
-
-def _prefix(record: BaseRecord | ReleaseRecord) -> str:
-    return "/" if isinstance(record, BaseRecord) else record.manifest.mount_point
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,13 @@ OPERATIONS_BYTES = 32 * MIB
 PLANS = 200  # of `validate_only`: in memory, beside the operations
 PLANS_BYTES = 8 * MIB
 
+# The index of a layer, whose files and package databases are of whoever made it.
+CONTENT_FILES = 200_000  # files, links and libraries
+CONTENT_BYTES = 32 * GIB  # of files that are read for their sha256
+CONTENT_PROBLEMS = 100
+PACKAGES = 50_000
+PACKAGE_DATABASE = 128 * MIB  # bytes of one file of a package database
+
 # Configuration: three trees are compared by line, of which root in a jail writes one.
 TREE_BYTES = 64 * MIB  # of a configuration tree's files
 TREE_ENTRY = 256  # bytes that a path counts for, beside its name and content: empty files are not free

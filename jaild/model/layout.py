@@ -1,8 +1,8 @@
 """Where things are: names of datasets below the root dataset, and of files in them.
 
     POOL/jaild                       jaild:host  id of the host, schema
-    POOL/jaild/bases/<base>          jaild:base  base.json libraries.3.json root/      @sealed
-    POOL/jaild/apps/<app>/<release>  jaild:release  release.json libraries.3.json root/  @sealed
+    POOL/jaild/bases/<base>          jaild:base  base.json libraries.3.json {contents,files}.1.json root/  @sealed
+    POOL/jaild/apps/<app>/<release>  jaild:release  release.json libraries.3.json {contents,files}.1.json root/  @sealed
     POOL/jaild/jails/<jail>          jaild:jail  generations/<n>/{generation.json, etc/, usr-local-etc/}
     POOL/jaild/jails/<jail>/data     var/ root/ home/
     POOL/jaild/jails/<jail>/<volume>
@@ -34,6 +34,8 @@ SEALING = "seal"  # the phase of an operation that ends with @sealed: only who h
 TREE = "root"
 LIBRARIES = "libraries.3.json"  # its form has changed twice: where it is missing, the tree itself is read
 PACKAGES = "packages.json"
+CONTENTS = "contents.1.json"  # packages and libraries; where it is missing, the index is made in the daemon's folder
+FILES = "files.1.json"  # paths and sha256
 BUILD = "build"  # what a build needs beside the tree; gone before the release is sealed
 GENERATIONS = "generations"
 GENERATION = "generation.json"

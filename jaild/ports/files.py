@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from jaild.model.contents.index import Indexed
 from jaild.model.etc.renumber import Owners
 from jaild.model.etc.tree import Tree
 from jaild.model.layers.libraries import Libraries
@@ -130,6 +131,12 @@ class Files(Protocol):
 
     async def libraries(self, root: Path, prefix: str) -> Libraries:
         """Index the ELF files below `root`, which the jail sees at `prefix`."""
+
+    async def contents(self, root: Path, prefix: str, libraries: Libraries) -> Indexed:
+        """Index packages, libraries and files below `root`, which the jail sees at `prefix`.
+
+        What is damaged, or more than `jaild.model.bounds` allow, is told in it and raises nothing.
+        """
 
     async def system(self, root: Path) -> OsVersion:
         """Tell which operating system an unpacked tree is. `InvalidArgumentError` (NOT_A_BASE) if none."""

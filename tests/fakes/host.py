@@ -190,6 +190,7 @@ class InProcessHost:
             templates=(self.folder / "templates",),
             staging=self.folder / "staging",
             tool_results=self.folder / "tool-results",
+            contents=self.folder / "contents",
             shut_down=self.folder / "halted.json",
             patience=self.boot_patience,
             starts_at_once=self.starts_at_once,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
@@ -13,6 +14,7 @@ from typing import TypeVar
 
 from jaild.adapters.files import (
     config_tree,
+    contents,
     elf,
     filetail,
     fingerprint,
@@ -43,6 +45,7 @@ from jaild.adapters.files import (
 from jaild.adapters.files.errors import explained
 from jaild.adapters.files.room import Place, Room
 from jaild.model import bounds
+from jaild.model.contents.index import Indexed
 from jaild.model.etc.renumber import Owners
 from jaild.model.etc.tree import Tree
 from jaild.model.layers.libraries import Libraries
@@ -180,6 +183,12 @@ class HostFiles:
     async def libraries(self, root: Path, prefix: str) -> Libraries:
         """Index the ELF files below `root`, which the jail sees at `prefix`."""
         return await _in_thread(root, lambda: elf.index(root, prefix=prefix))
+
+    async def contents(self, root: Path, prefix: str, libraries: Libraries) -> Indexed:
+        """Index packages, libraries and files below `root`. Cancelled, it stops at the next file."""
+        stopped = threading.Event()
+        work = functools.partial(contents.index, root, prefix=prefix, libraries=libraries, stopped=stopped)
+        return await _in_thread(root, work, stopped)
 
     async def system(self, root: Path) -> OsVersion:
         """Tell which operating system an unpacked tree is. `InvalidArgumentError` (NOT_A_BASE) if none."""
