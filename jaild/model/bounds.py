@@ -42,6 +42,7 @@ CONTENT_BYTES = 32 * GIB  # of files that are read for their sha256
 CONTENT_PROBLEMS = 100
 PACKAGES = 50_000
 PACKAGE_DATABASE = 128 * MIB  # bytes of one file of a package database
+QUERY_STEPS = 500_000_000  # of SQLite's virtual machine for one query of it: some seconds
 
 # Configuration: three trees are compared by line, of which root in a jail writes one.
 TREE_BYTES = 64 * MIB  # of a configuration tree's files

@@ -8,7 +8,7 @@ query instead of trust in its tables. What cannot be read is told, and raises no
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,6 @@ _RPM = (Path("usr/lib/sysimage/rpm/rpmdb.sqlite"), Path("var/lib/rpm/rpmdb.sqlit
 # Older forms of rpm's database, which no library of FreeBSD's ports reads.
 _RPM_OTHER = ("usr/lib/sysimage/rpm/Packages.db", "var/lib/rpm/Packages.db", "var/lib/rpm/Packages")
 _LONGEST = 256  # characters of a name or a version
-_STEPS = 100_000  # of SQLite's virtual machine, after which it is counted
-_COUNTS = 10_000
 _BLOB = 64 << 20  # bytes of one value
 _WAL_FORMAT = slice(18, 20)  # of a database's head: 2 if it wants a log beside it, which one in memory cannot have
 # A symlink on the way is an OSError; names in SQLite's own messages that are no UTF-8 are a ValueError.
@@ -182,17 +180,11 @@ def _opened(content: bytes) -> sqlite3.Connection:
         connection.deserialize(bytes(head))
         connection.execute("pragma trusted_schema=off")
         connection.execute("pragma cell_size_check=on")
-        connection.set_progress_handler(_counting(), _STEPS)
+        connection.set_progress_handler(lambda: 1, bounds.QUERY_STEPS)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _counting() -> Callable[[], int]:
-    """Return what ends a query that goes on for too long, whatever the machine's speed."""
-    left = iter(range(_COUNTS))
-    return lambda: int(next(left, None) is None)
 
 
 def _rows(

@@ -164,8 +164,7 @@ def test_a_database_of_another_shape_is_told_and_nothing_of_it_is_run(
 
 
 def test_a_query_that_would_go_on_for_ever_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packagedbs, "_STEPS", 1000)
-    monkeypatch.setattr(packagedbs, "_COUNTS", 3)
+    monkeypatch.setattr(bounds, "QUERY_STEPS", 3000)
     many = "with recursive n(x) as (select 1 union all select x + 1 from n where x < 5000) select x from n"
     database(tmp_path, PKG, *PKG_TABLES[:2], f"insert into packages select x, 'o', 'n', '1', 'a' from ({many})")  # noqa: S608
     found = packagedbs.read(tmp_path)
