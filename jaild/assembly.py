@@ -132,6 +132,7 @@ def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runt
         patience=config.boot_patience,
         starts_at_once=config.boot_starts or 2 * cpus,
         stagings_at_once=2 * cpus,
+        metrics=config.metrics.url if config.metrics is not None else "",
     )
     return Daemon(daemon.assemble(ports, place), reloading, peers, store, files, place.staging)
 

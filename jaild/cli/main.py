@@ -32,6 +32,7 @@ NOUNS = {
     "peer": "List the hosts that this one may move jails to.",
     "host": "Tell what the host is, and who did what on it; drain and evacuate it.",
     "events": "Print what happens on the host.",
+    "zabbix": "Have Zabbix watch hosts and their jails, by its API.",
     "context": "Keep the daemons to talk to, by name.",
     "completion": "Print the completion script of a shell.",
     "help": "Explain a command, or `exit-codes`.",

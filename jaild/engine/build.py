@@ -70,6 +70,7 @@ class Place:
     starts_at_once: int = 8  # jails when the host boots
     stagings_at_once: int = 4  # generations that are written and mounted, while others wait for their turn
     shut_down: Path  # file that says: the jails were stopped for the host's shutdown
+    metrics: str = ""  # where they are asked for, as the configuration has it; '' nowhere
 
 
 @dataclass(frozen=True, kw_only=True)

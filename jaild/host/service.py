@@ -55,6 +55,7 @@ class Host:
         self._told = 0
         self._unended = engine.ports.unended
         self._name = engine.place.name
+        self._metrics = engine.place.metrics
         self._version = version
         self._started = 0.0
         self._ready_seconds = 0.0
@@ -259,6 +260,7 @@ class Host:
             background_tasks=len(tasks),
             failing=tuple(task for task in tasks if task.failures)[:_SHOWN],
             warnings=tuple(filter(None, (self._events.trouble(), *self._unended()))),
+            metrics=self._metrics,
         )
 
 

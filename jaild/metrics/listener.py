@@ -27,6 +27,11 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError(f"without tls {self.address} is open to other hosts: give it tls, or say insecure: true")
 
     @property
+    def url(self) -> str:
+        """What to ask, as far as the address says it: 0.0.0.0 is any of the host's."""
+        return f"{'https' if self.tls is not None else 'http'}://{self.address}/metrics"
+
+    @property
     def place(self) -> tuple[str, int]:
         """The address, and the port."""
         host, _, port = self.address.rpartition(":")

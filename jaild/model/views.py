@@ -197,6 +197,7 @@ class HostView(msgspec.Struct, frozen=True, kw_only=True):
     background_tasks: int = 0
     failing: tuple[BackgroundTask, ...] = ()
     warnings: tuple[str, ...] = ()  # what the operator must fix now
+    metrics: str = ""  # the URL that they are asked for at, by the configuration's address; '' none
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -16,7 +16,7 @@ class GetHostRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class HostInfo(_message.Message):
-    __slots__ = ("id", "name", "version", "peer_protocol", "zfs", "zfs_capabilities", "runtime", "kernel", "osreldate", "machine", "dataset", "used_bytes", "available_bytes", "jails", "running", "peers", "start_time", "ready_seconds", "repairs", "drain", "shut_down", "background_tasks", "failing_tasks", "warnings")
+    __slots__ = ("id", "name", "version", "peer_protocol", "zfs", "zfs_capabilities", "runtime", "kernel", "osreldate", "machine", "dataset", "used_bytes", "available_bytes", "jails", "running", "peers", "start_time", "ready_seconds", "repairs", "drain", "shut_down", "background_tasks", "failing_tasks", "warnings", "metrics_url")
     class ZfsCapabilitiesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +48,7 @@ class HostInfo(_message.Message):
     BACKGROUND_TASKS_FIELD_NUMBER: _ClassVar[int]
     FAILING_TASKS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_URL_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     version: str
@@ -72,7 +73,8 @@ class HostInfo(_message.Message):
     background_tasks: int
     failing_tasks: _containers.RepeatedCompositeFieldContainer[FailingTask]
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., peer_protocol: _Optional[int] = ..., zfs: _Optional[str] = ..., zfs_capabilities: _Optional[_Mapping[str, bool]] = ..., runtime: _Optional[str] = ..., kernel: _Optional[str] = ..., osreldate: _Optional[int] = ..., machine: _Optional[str] = ..., dataset: _Optional[str] = ..., used_bytes: _Optional[int] = ..., available_bytes: _Optional[int] = ..., jails: _Optional[int] = ..., running: _Optional[int] = ..., peers: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., ready_seconds: _Optional[float] = ..., repairs: _Optional[_Iterable[str]] = ..., drain: _Optional[_Union[HostDrain, _Mapping]] = ..., shut_down: bool = ..., background_tasks: _Optional[int] = ..., failing_tasks: _Optional[_Iterable[_Union[FailingTask, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    metrics_url: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., peer_protocol: _Optional[int] = ..., zfs: _Optional[str] = ..., zfs_capabilities: _Optional[_Mapping[str, bool]] = ..., runtime: _Optional[str] = ..., kernel: _Optional[str] = ..., osreldate: _Optional[int] = ..., machine: _Optional[str] = ..., dataset: _Optional[str] = ..., used_bytes: _Optional[int] = ..., available_bytes: _Optional[int] = ..., jails: _Optional[int] = ..., running: _Optional[int] = ..., peers: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., ready_seconds: _Optional[float] = ..., repairs: _Optional[_Iterable[str]] = ..., drain: _Optional[_Union[HostDrain, _Mapping]] = ..., shut_down: bool = ..., background_tasks: _Optional[int] = ..., failing_tasks: _Optional[_Iterable[_Union[FailingTask, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., metrics_url: _Optional[str] = ...) -> None: ...
 
 class FailingTask(_message.Message):
     __slots__ = ("name", "target", "attempts", "failures", "error", "since", "at_work")

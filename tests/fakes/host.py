@@ -108,6 +108,7 @@ class InProcessHost:
         self.network = network
         self.life = Life()
         self.boot_patience, self.starts_at_once, self.stagings_at_once = 120.0, 8, 4
+        self.metrics_url = ""
         self.unended: tuple[str, ...] = ()  # programs that do not end although they were killed
         self.reachable = False  # peers are answered from the end of `start` on
         self.serving: list[asyncio.Task[Any]] = []  # calls of peers under way
@@ -195,6 +196,7 @@ class InProcessHost:
             patience=self.boot_patience,
             starts_at_once=self.starts_at_once,
             stagings_at_once=self.stagings_at_once,
+            metrics=self.metrics_url,
         )
         return HostCore(daemon.assemble(ports, place))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tests.transcripts import operators, product_teams, source_team
+from tests.transcripts import monitoring, operators, product_teams, source_team
 from tests.transcripts.pages import Block
 from tests.transcripts.stage import Acts, Stage, Story, played
 
@@ -43,6 +43,7 @@ STORIES: dict[str, Story] = {
     "events": operators.events,
     "standby": operators.standby,
     "salvage": operators.salvage,
+    "zabbix": monitoring.zabbix,
 }
 
 

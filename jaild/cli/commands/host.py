@@ -60,6 +60,7 @@ def show(settings: Settings) -> None:
                 else "",
             ),
             ("peers", ", ".join(host.peers)),
+            ("metrics", host.metrics_url),
             ("repaired", "\n".join(host.repairs)),
             ("background", count(host.background_tasks, "task") if host.background_tasks else ""),
             ("failing", "\n".join(map(_failing, host.failing_tasks))),

@@ -34,6 +34,7 @@ def host_message(view: HostView) -> host_pb2.HostInfo:
         warnings=view.warnings,
         background_tasks=view.background_tasks,
         failing_tasks=[_task_message(task) for task in view.failing],
+        metrics_url=view.metrics,
     )
 
 

@@ -320,6 +320,7 @@ class Host(host_pb2_grpc.HostServicer):  # type: ignore[misc]
             peers=["beta"],
             background_tasks=5,
             failing_tasks=[failing],
+            metrics_url=self.daemon.metrics_url,
         )
 
     def ReloadConfiguration(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -434,6 +435,7 @@ class Daemon:
     def __init__(self, path: str) -> None:
         self.address = f"unix://{path}"
         self.jails: list[jails_pb2.Jail] = []
+        self.metrics_url = ""
         self.away: list[grpc.StatusCode] = []
         self.channels: list[channels_pb2.Channel] = []
         self.evacuations: list[evacuations_pb2.Evacuation] = []

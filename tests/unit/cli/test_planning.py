@@ -24,6 +24,7 @@ UNPLANNED = {
     ("context", "add"): "only a file of the user's own, which keeps the daemons by name",
     ("context", "use"): "the same",
     ("context", "rm"): "the same",
+    ("zabbix", "template"): "it prints",
 }
 
 
