@@ -111,7 +111,7 @@ def _database(folder: Path) -> Iterator[None]:
     place = folder / "database"
     place.mkdir()
     shutil.chown(place, _POSTGRES, _POSTGRES)
-    own = ["setpriv", f"--reuid={_POSTGRES}", f"--regid={_POSTGRES}", "--clear-groups"]
+    own: list[str | Path] = ["setpriv", f"--reuid={_POSTGRES}", f"--regid={_POSTGRES}", "--clear-groups"]
     made = [*own, programs / "initdb", "-D", place / "data", "-A", "trust", "--no-sync", "--locale=C.UTF-8"]
     subprocess.run(made, check=True, capture_output=True, cwd="/", timeout=120)
     # Nothing of it is to survive a power cut.

@@ -101,7 +101,8 @@ def _hosts(settings: Settings, *, everywhere: bool) -> tuple[list[tuple[str, str
     """Return of each host its name, where it tells its metrics, and where it was reached; and which did not answer."""
 
     def question(api: Api) -> host_pb2.HostInfo:
-        return api.host.GetHost(host_pb2.GetHostRequest(), timeout=READ_SECONDS)
+        host: host_pb2.HostInfo = api.host.GetHost(host_pb2.GetHostRequest(), timeout=READ_SECONDS)
+        return host
 
     if everywhere:
         known = contexts.load().known
