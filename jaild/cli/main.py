@@ -33,6 +33,7 @@ NOUNS = {
     "host": "Tell what the host is, and who did what on it; drain and evacuate it.",
     "events": "Print what happens on the host.",
     "zabbix": "Have Zabbix watch hosts and their jails, by its API.",
+    "web": "Show all contexts as a page for a browser on this machine.",
     "context": "Keep the daemons to talk to, by name.",
     "completion": "Print the completion script of a shell.",
     "help": "Explain a command, or `exit-codes`.",

@@ -1,0 +1,1 @@
+"""What the daemons said, as values for the templates. Pure: messages and the time in, values out."""
