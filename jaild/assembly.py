@@ -34,6 +34,7 @@ from jaild.adapters.freebsd.userland import FreebsdUserland
 from jaild.adapters.oci.network import HostNetwork
 from jaild.adapters.oci.runtime import OciRuntime
 from jaild.adapters.peers import GrpcPeers
+from jaild.adapters.sinks.making import SinkAdapters
 from jaild.adapters.sqlite import SqliteStore
 from jaild.adapters.system import memory, own_thread, process, terminals
 from jaild.adapters.system.bootid import KernelBootId
@@ -116,6 +117,7 @@ def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runt
         clock=SystemClock(),
         boot_id=KernelBootId(processes),
         configuration=reloading,
+        sinks=SinkAdapters(processes),
         unended=lambda: (*process.unended(), *own_thread.unended()),
     )
     cpus = os.cpu_count() or 1
@@ -190,7 +192,8 @@ async def _serve(
 
     try:
         await daemon.start(began)
-        daemon.configuration.serves(server, metrics.endpoint if metrics is not None else None)
+        await daemon.core.sinks.run(config.event_sinks)  # before anybody can ask for what they are to tell
+        daemon.configuration.serves(server, metrics.endpoint if metrics is not None else None, daemon.core.sinks)
         gc.freeze()  # what is known by now lasts: looking for garbage in 10,000 jails holds every call up for 0.3 s
         await server.start()
         if metrics is not None:
@@ -229,7 +232,15 @@ def metrics_of(config: Config, core: Core, processes: Processes) -> MetricsParts
         ) from error
     programs = HostPrograms(processes, config.dataset.partition("/")[0], config.tls_files)
     return metrics_room.build(
-        core.engine, core.jails, core.transfer, core.rollouts, core.host, programs, config.metrics, config.grants_here
+        core.engine,
+        core.jails,
+        core.transfer,
+        core.rollouts,
+        core.sinks,
+        core.host,
+        programs,
+        config.metrics,
+        config.grants_here,
     )
 
 

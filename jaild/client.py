@@ -25,6 +25,7 @@ from jaild.v1 import (
     changes_pb2_grpc,
     channels_pb2_grpc,
     evacuations_pb2_grpc,
+    event_sinks_pb2_grpc,
     events_pb2_grpc,
     histories_pb2_grpc,
     host_pb2_grpc,
@@ -85,6 +86,7 @@ class Services:
         self.channels: Any = channels_pb2_grpc.ChannelsStub(channel)
         self.changes: Any = changes_pb2_grpc.ChangesStub(channel)
         self.evacuations: Any = evacuations_pb2_grpc.EvacuationsStub(channel)
+        self.event_sinks: Any = event_sinks_pb2_grpc.EventSinksStub(channel)
         self.events: Any = events_pb2_grpc.EventsStub(channel)
         self.histories: Any = histories_pb2_grpc.HistoriesStub(channel)
         self.host: Any = host_pb2_grpc.HostStub(channel)

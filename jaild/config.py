@@ -13,9 +13,11 @@ import yaml
 from jaild.adapters.files.room import Uploads
 from jaild.adapters.peers import PeerAddress
 from jaild.metrics.listener import Listener
+from jaild.model import names
 from jaild.model.access import Grant
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.policy import on_host
+from jaild.model.sinks.settings import SinkSettings
 from jaild.rpc.tls import TlsFiles
 from jaild.server import Tcp
 
@@ -53,12 +55,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     metrics: Listener | None = None  # GET /metrics for Prometheus; not listened on if not said
     grants: dict[str, Grant] = {}  # what a client certificate's name may do
     peers: dict[str, PeerAddress] = {}
+    event_sinks: dict[str, SinkSettings] = {}  # where events are sent to
     network: Network = Network()
     uploads: Uploads = Uploads()
     boot_patience: Annotated[float, msgspec.Meta(gt=0)] = 120.0  # seconds that later boot orders wait for one's jails
     boot_starts: Annotated[int, msgspec.Meta(ge=0)] = 0  # jails at once when the host boots; 0: twice its CPUs
     cgroup: str = "jaild"  # Linux: parent of the jails' control groups
     system_calls: bool = True  # FreeBSD: mounts, jails, sysctls by system calls, not by mount(8), jls(8) ...
+
+    def __post_init__(self) -> None:
+        """Refuse what is no name of an event sink."""
+        for name in self.event_sinks:
+            try:
+                names.event_sink(name)
+            except InvalidArgumentError as error:
+                raise ValueError(f"event_sinks: {error.message}: {error.hint}") from None
 
     @property
     def host_name(self) -> str:

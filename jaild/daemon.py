@@ -24,6 +24,8 @@ from jaild.rollouts import build as rollout_room
 from jaild.rollouts.service import Rollouts
 from jaild.salvage import build as salvage_room
 from jaild.salvage.build import SalvageParts
+from jaild.sinks import build as sinks_room
+from jaild.sinks.service import EventSinks
 from jaild.transfer import build as transfer_room
 from jaild.transfer.build import TransferParts
 
@@ -42,6 +44,7 @@ class Core:
     evacuations: Evacuations
     rollouts: Rollouts
     questions: QuestionParts
+    sinks: EventSinks
     host: HostParts
 
     async def start(self, began: float) -> None:
@@ -73,7 +76,8 @@ def assemble(ports: Ports, place: Place) -> Core:
     evacuations = evacuation_room.build(engine, transfer, migration)
     rollouts = rollout_room.build(engine, jails)
     questions = question_room.build(engine, migration)
-    host = host_room.build(engine, jails, transfer, migration, replication, evacuations, rollouts)
+    sinks = sinks_room.build(engine)
+    host = host_room.build(engine, jails, transfer, migration, replication, evacuations, rollouts, sinks)
     return Core(
         engine=engine,
         layers=layers,
@@ -85,5 +89,6 @@ def assemble(ports: Ports, place: Place) -> Core:
         evacuations=evacuations,
         rollouts=rollouts,
         questions=questions,
+        sinks=sinks,
         host=host,
     )

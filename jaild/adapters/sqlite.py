@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -15,18 +15,14 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from jaild.adapters import audit_rows, rollout_rows
+from jaild.adapters import audit_rows, rollout_rows, sink_rows
 from jaild.adapters import bounded_log as boundedlog
 from jaild.adapters.bounded_log import BoundedLog
 from jaild.adapters.files.ballast import Ballast
-from jaild.adapters.files.room import free_bytes
 from jaild.adapters.group_commit import GroupCommit, Write
+from jaild.adapters.sqlite_errors import failure, is_full, no_space
 from jaild.model.errors import (
-    DataLossError,
     FailedPreconditionError,
-    InternalError,
-    JaildError,
-    ResourceExhaustedError,
 )
 from jaild.model.evacuation.record import Evacuation
 from jaild.model.jails.restarts import RestartRecord
@@ -35,6 +31,7 @@ from jaild.model.migration.journal import Journal, Trace, trace_of
 from jaild.model.operation import Operation
 from jaild.model.replication.deleted import DeletedJail
 from jaild.model.rollouts.record import Rollout
+from jaild.model.sinks.records import DeadLetter, SinkRow
 from jaild.model.views import AuditEntry, Drain, Event
 
 SCHEMA = 2  # 1: a rollout had its jails in its own row; a jaild that knows no other would take it for one of none
@@ -56,7 +53,6 @@ _TRACE = ", ".join(Trace.__struct_fields__)
 _T = TypeVar("_T")
 _TRIES = 10
 _FREED = 0.5  # seconds between two
-_NOTHING = 1 << 20  # bytes: less is no space
 _log = structlog.get_logger("jaild.store")
 
 
@@ -119,7 +115,9 @@ class SqliteStore:
                 hint="start the jaild that wrote it, or move the file away: jails are on their datasets, not in it",
             )
         with connection:  # a file that is new, or of an earlier jaild, is made whole in one transaction or not at all
-            connection.executescript(f"begin immediate; {_TABLES} {audit_rows.TABLE} {rollout_rows.TABLES}")
+            connection.executescript(
+                f"begin immediate; {_TABLES} {audit_rows.TABLE} {rollout_rows.TABLES} {sink_rows.TABLES}"
+            )
             audit_rows.prepare(connection)
             _keep_traces(connection)
             for log in (self._events, *self._audits.values()):
@@ -147,7 +145,7 @@ class SqliteStore:
         try:
             done = work()
         except sqlite3.Error as error:
-            if not _is_full(error, self._path) or not self._gave_up():
+            if not is_full(error, self._path) or not self._gave_up():
                 raise
             self._spent = True
             _log.warning("reserve for journals given up", path=str(self._path.parent))
@@ -168,7 +166,7 @@ class SqliteStore:
             try:
                 return work()
             except sqlite3.Error as error:
-                if not _is_full(error, self._path):
+                if not is_full(error, self._path):
                     raise
             self._pause(_FREED)
         return work()
@@ -187,7 +185,7 @@ class SqliteStore:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except sqlite3.Error as error:
-            raise _failure(error, self._path) from error
+            raise failure(error, self._path) from error
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -224,7 +222,7 @@ class SqliteStore:
         def alone() -> int:
             self._restore()
             if self._spent:
-                raise _no_space(self._path, self.trouble())
+                raise no_space(self._path, self.trouble())
             return self._alone(work)
 
         return await self._write(Write(work, alone))
@@ -375,6 +373,34 @@ class SqliteStore:
         """Forget one."""
         await self._do(lambda: rollout_rows.delete(self._db, rollout_id))
 
+    async def put_sink(self, row: SinkRow, letter: DeadLetter | None = None) -> int:
+        """Insert or replace, with what was given up meanwhile."""
+        return await self._do(lambda: sink_rows.put(self._db, row, letter))
+
+    async def sinks(self) -> list[SinkRow]:
+        """Return all."""
+        return await self._call(lambda: sink_rows.read(self._db, self._decoded))
+
+    async def forget_sink(self, name: str) -> None:
+        """Forget how far one has come."""
+        await self._do(lambda: sink_rows.forget(self._db, name))
+
+    async def dead_letters(self, sink: str) -> list[DeadLetter]:
+        """Return those of a sink."""
+        return await self._call(lambda: sink_rows.letters(self._db, self._decoded, sink))
+
+    async def dead_letter_counts(self) -> dict[str, int]:
+        """Return how many each sink has."""
+        return await self._call(lambda: sink_rows.counts(self._db))
+
+    async def mark_dead_letters(self, marked: Collection[DeadLetter]) -> None:
+        """Write down when they were asked for."""
+        await self._do(lambda: sink_rows.mark(self._db, marked))
+
+    async def drop_dead_letters(self, numbers: Collection[int]) -> None:
+        """Forget letters."""
+        await self._do(lambda: sink_rows.drop(self._db, numbers))
+
     async def put_deleted_jail(self, row: DeletedJail) -> None:
         """Insert or replace."""
         statement = "insert or replace into deleted_jails (id, created, record) values (?, ?, ?)"
@@ -454,36 +480,3 @@ def _keep_traces(connection: sqlite3.Connection) -> None:
             trace = msgspec.structs.astuple(trace_of(msgspec.json.decode(record, type=Journal)))
             kept = f"update journals set ({_TRACE}) = (?, ?, ?, ?, ?) where id = ? and outgoing = ?"  # noqa: S608
             connection.execute(kept, (*trace, row, outgoing))
-
-
-def _failure(error: sqlite3.Error, path: Path) -> JaildError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # extended codes have the primary one in their low byte
-    if _is_full(error, path):
-        return _no_space(path, str(error))
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return DataLossError(
-            "STORE_DAMAGED",
-            f"{path} is damaged: {error}",
-            hint="stop the daemon and move the file away: jails are on their datasets, not in it",
-        )
-    return InternalError("STORE_FAILED", f"{path}: {error}", hint="look at that file and its file system")
-
-
-def _is_full(error: sqlite3.Error, path: Path) -> bool:
-    """Return whether an error means that there is no space.
-
-    SQLite says SQLITE_FULL for ENOSPC alone: at a dataset's quota, where ZFS answers EDQUOT, it is an I/O error.
-    """
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code != sqlite3.SQLITE_IOERR:
-        return code == sqlite3.SQLITE_FULL
-    try:
-        return free_bytes(path.parent) < _NOTHING
-    except OSError:
-        return False
-
-
-def _no_space(path: Path, why: str) -> ResourceExhaustedError:
-    return ResourceExhaustedError(
-        "NO_SPACE", f"no room left for {path}: {why}", hint="free space on its file system, then try again"
-    )

@@ -32,6 +32,7 @@ NOUNS = {
     "peer": "List the hosts that this one may move jails to.",
     "host": "Tell what the host is, and who did what on it; drain and evacuate it.",
     "events": "Print what happens on the host.",
+    "event-sink": "Look at where events are sent to; send again what was not taken.",
     "zabbix": "Have Zabbix watch hosts and their jails, by its API.",
     "web": "Show all contexts as a page for a browser on this machine.",
     "context": "Keep the daemons to talk to, by name.",
@@ -72,7 +73,7 @@ class Root(Group):
         noun, verb = SHORTCUTS.get(cmd_name, (cmd_name, ""))
         if noun not in NOUNS:
             return None
-        found = cast("click.Command", importlib.import_module(f"jaild.cli.commands.{noun}").command)
+        found = cast("click.Command", importlib.import_module(f"jaild.cli.commands.{noun.replace('-', '_')}").command)
         return found.get_command(ctx, verb) if verb and isinstance(found, click.Group) else found
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from jaild.adapters.peers import GrpcPeers
+from jaild.adapters.sinks.making import SinkAdapters
 from jaild.adapters.zfs.embedded import file_of
 from jaild.adapters.zfs.private_namespace import kernel_has_zfs, running
 from jaild.config import Config, Network
@@ -23,12 +24,14 @@ from jaild.doctor.checks import certificates, report
 from jaild.doctor.checks import freebsd as freebsd_host
 from jaild.doctor.checks import host as any_host
 from jaild.doctor.checks import linux as linux_host
+from jaild.doctor.checks import sinks as event_sinks
 from jaild.doctor.checks import zfs as any_zfs
 from jaild.doctor.checks.freebsd import FreebsdFacts
 from jaild.doctor.checks.linux import LinuxFacts
 from jaild.doctor.checks.report import Check, Report
 from jaild.doctor.facts import freebsd, host, linux, tls
 from jaild.doctor.facts import peers as greetings
+from jaild.doctor.facts import sinks as sink_facts
 from jaild.doctor.facts import zfs as pools
 from jaild.model.errors import JaildError
 from jaild.ports.process import Processes
@@ -65,6 +68,7 @@ async def examine(
         checks += await guarded("folders", _folders(config))
         checks += await guarded("daemon", _daemon(config, embedded))
         checks += await guarded("certificates", _certificates(processes, config))
+        checks += await guarded("event sinks", _sinks(processes, config))
         checks += await guarded("peers", _peers(processes, config))
     name = config.host_name if config is not None else os.uname().nodename.partition(".")[0]
     return Report(host=name, version=version("jaild"), checks=tuple(checks))
@@ -157,7 +161,13 @@ async def _daemon(config: Config, embedded: Path | None) -> list[Check]:
     answers = await host.answers(config.socket)
     if embedded is not None and not answers:
         return [Check(topic="daemon", summary=f"not started: jaild --embedded {embedded}")]
-    return [any_host.daemon(str(config.socket), answers)]
+    found = any_host.daemon(str(config.socket), answers)
+    told = event_sinks.warned(await sink_facts.warnings(config.socket)) if answers else ()
+    return [msgspec.structs.replace(found, problems=(*found.problems, *told))]
+
+
+async def _sinks(processes: Processes, config: Config) -> list[Check]:
+    return event_sinks.check(sink_facts.sinks(config.event_sinks, SinkAdapters(processes)))
 
 
 async def _certificates(processes: Processes, config: Config) -> list[Check]:

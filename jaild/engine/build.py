@@ -28,6 +28,7 @@ from jaild.ports.peer import Peers
 from jaild.ports.probe import HostProbe
 from jaild.ports.runtime import Runtime
 from jaild.ports.salvage import FileTrees
+from jaild.ports.sinks import Sinks
 from jaild.ports.store import Store
 from jaild.ports.userland import Userland
 from jaild.ports.zfs import Zfs
@@ -51,6 +52,7 @@ class Ports:
     clock: Clock
     boot_id: BootId
     configuration: Configuration
+    sinks: Sinks
     unended: Callable[[], tuple[str, ...]]  # sentences about programs that do not end although they were killed
 
 

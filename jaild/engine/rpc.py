@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf import any_pb2, empty_pb2
 from google.protobuf.message import Message
 
 from jaild.engine.events import Events
 from jaild.engine.operations import Operations
+from jaild.model import eventfilter
 from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from jaild.model.operation import Operation, Outcome, PhaseReport
@@ -188,10 +190,15 @@ class EventsServicer:
                 f"after_sequence is {request.after_sequence}",
                 hint="give the last event's sequence, 0 for all that are kept, or -1 for new ones only",
             )
+        wanted = eventfilter.parse(request.filter)
         events = self._events.watch(request.after_sequence, request.target, not request.no_follow)
+        gap = False
         async with streams.closing(events) as stream:
             async for event in stream:
-                yield event_message(event)
+                gap = gap or event.gap
+                if wanted(event):
+                    yield event_message(msgspec.structs.replace(event, gap=gap))
+                    gap = False
 
     async def WatchOperation(  # noqa: N802
         self, request: events_pb2.WatchOperationRequest, _: Context

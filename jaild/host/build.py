@@ -16,6 +16,7 @@ from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
 from jaild.replication.build import ReplicationParts
 from jaild.rollouts.service import Rollouts
+from jaild.sinks.service import EventSinks
 from jaild.transfer.build import TransferParts
 
 _VERSION = version("jaild")
@@ -37,10 +38,11 @@ def build(
     replication: ReplicationParts,
     evacuations: Evacuations,
     rollouts: Rollouts,
+    sinks: EventSinks,
 ) -> HostParts:
     """Put the room together. Nothing is started."""
     boot = Boot(engine, jails, transfer, migration, replication)
-    host = Host(engine, transfer, evacuations, rollouts, _VERSION)
+    host = Host(engine, transfer, evacuations, rollouts, sinks, _VERSION)
     engine.recovery.resumes(Resume.BOOT, lambda: engine.supervisor.retry(BOOT, boot.at_start))
     engine.services.add(HostServicer(host, engine.audit, boot, engine.messages))
     evacuated = EvacuationsServicer(evacuations, host.view, engine.messages)  # who drains the host is shown the host

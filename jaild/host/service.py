@@ -19,6 +19,7 @@ from jaild.model.migration.streams import PROTOCOL
 from jaild.model.views import HostView, JailState, Reloaded
 from jaild.ports.zfs import Dataset
 from jaild.rollouts.service import Rollouts
+from jaild.sinks.service import EventSinks
 from jaild.transfer.build import TransferParts
 
 _SHOWN = 100  # tasks that fail
@@ -33,7 +34,13 @@ class Host:
     """Brings the daemon up, and tells what it runs on."""
 
     def __init__(
-        self, engine: Engine, transfer: TransferParts, evacuations: Evacuations, rollouts: Rollouts, version: str
+        self,
+        engine: Engine,
+        transfer: TransferParts,
+        evacuations: Evacuations,
+        rollouts: Rollouts,
+        sinks: EventSinks,
+        version: str,
     ) -> None:
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
@@ -47,6 +54,7 @@ class Host:
         self._draining = engine.draining
         self._evacuations = evacuations
         self._rollouts = rollouts
+        self._sinks = sinks
         self._recovery = engine.recovery
         self._supervisor = engine.supervisor
         self._events = engine.events
@@ -259,7 +267,7 @@ class Host:
             shut_down=self._inventory.shut_down,
             background_tasks=len(tasks),
             failing=tuple(task for task in tasks if task.failures)[:_SHOWN],
-            warnings=tuple(filter(None, (self._events.trouble(), *self._unended()))),
+            warnings=tuple(filter(None, (self._events.trouble(), *self._unended(), *self._sinks.warnings()))),
             metrics=self._metrics,
         )
 

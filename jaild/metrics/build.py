@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 
 from jaild.engine.build import Engine
 from jaild.host.build import HostParts
@@ -17,6 +16,7 @@ from jaild.metrics.samples import Samples
 from jaild.model.access import Grant
 from jaild.ports.outside import Outside
 from jaild.rollouts.service import Rollouts
+from jaild.sinks.service import EventSinks
 from jaild.transfer.build import TransferParts
 
 
@@ -39,6 +39,7 @@ def build(
     jails: JailParts,
     transfer: TransferParts,
     rollouts: Rollouts,
+    sinks: EventSinks,
     host: HostParts,
     outside: Outside,
     listener: Listener,
@@ -47,6 +48,6 @@ def build(
     """Put the room together. Nothing is started; what ends and happens is counted from now on."""
     samples = Samples(engine, jails.stats, host.host, outside, listener.every)
     counts = Counts(engine.operations, engine.events, transfer.sender)
-    exposition = Exposition(engine, counts, jails.jails, rollouts, samples, version("jaild"))
+    exposition = Exposition(engine, counts, jails.jails, rollouts, sinks, samples)
     endpoint = Endpoint(listener, grants, engine.supervisor, exposition.answer)
     return MetricsParts(exposition=exposition, samples=samples, endpoint=endpoint)

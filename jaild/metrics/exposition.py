@@ -11,6 +11,7 @@ import gzip
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from prometheus_client import ProcessCollector
@@ -27,9 +28,12 @@ from jaild.model.jails.liveness import Health
 from jaild.model.layers.records import Desired, Ownership
 from jaild.model.rollouts.decision import MemberState, RolloutState
 from jaild.model.rollouts.record import Rollout
+from jaild.model.sinks.records import SinkState, SinkView
 from jaild.model.views import BackgroundTask, JailState, JailStats, JailView
 from jaild.rollouts.service import Rollouts
+from jaild.sinks.service import EventSinks
 
+_VERSION = version("jaild")
 _AT_ONCE = 100  # jails that are looked at before others have their turn
 _FRESH = 1.0  # seconds that one answer is given to all who ask
 _HEALTH = {Health.HEALTHY: 1.0, Health.UNHEALTHY: 0.0}
@@ -47,6 +51,7 @@ class Snapshot:
     exits: Mapping[str, int]
     active: Mapping[tuple[str, str], int]  # operations under way, by kind and phase
     rollouts: tuple[Rollout, ...]
+    sinks: tuple[SinkView, ...]
     tasks: tuple[BackgroundTask, ...]
     layers: Mapping[str, int]
     draining: bool
@@ -57,7 +62,7 @@ class Exposition:
     """Answers scrapes."""
 
     def __init__(
-        self, engine: Engine, counts: Counts, jails: Jails, rollouts: Rollouts, samples: Samples, version: str
+        self, engine: Engine, counts: Counts, jails: Jails, rollouts: Rollouts, sinks: EventSinks, samples: Samples
     ) -> None:
         self._inventory = engine.inventory
         self._operations = engine.operations
@@ -67,7 +72,7 @@ class Exposition:
         self._jails = jails
         self._rollouts = rollouts
         self._samples = samples
-        self._version = version
+        self._sinks = sinks
         self.counts = counts
         self._process = ProcessCollector(registry=None)
         self._one_at_a_time = asyncio.Lock()
@@ -97,11 +102,12 @@ class Exposition:
         return Snapshot(
             host=self._inventory.host_name,
             host_id=self._inventory.host_id,
-            version=self._version,
+            version=_VERSION,
             jails=tuple(views),
             exits=self.counts.exits(names),
             active=Counter((operation.kind, phase_of(operation.phase)) for operation in under_way),
             rollouts=tuple(self._rollouts.list()),
+            sinks=tuple(self._sinks.views()),
             tasks=self._supervisor.statistics(),
             layers={"base": len(self._inventory.bases), "release": len(self._inventory.releases)},
             draining=self._draining.now is not None,
@@ -115,6 +121,7 @@ class Exposition:
         yield from _of_jails(now)
         yield from _of_replicas(now)
         yield from _of_rollouts(now)
+        yield from _of_sinks(now.sinks)
         if self._samples.usage.value is not None:
             yield from _of_usage(self._samples.usage.value)
         yield from self.counts.registry.collect()
@@ -266,6 +273,26 @@ def _of_rollouts(now: Snapshot) -> Iterator[Metric]:
     members = Counter(step.state for rollout in under_way for step in rollout.steps)
     told = "Their jails by how far each is."
     yield _gauge("jaild_rollout_jails", told, ((members[s], s.value) for s in MemberState), "state")
+
+
+def _of_sinks(sinks: Iterable[SinkView]) -> Iterator[Metric]:
+    there = [sink for sink in sinks if sink.state is not SinkState.REMOVED]
+    taken = ((sink.row.delivered, sink.row.name) for sink in there)
+    yield _counter("jaild_event_sink_delivered", "Events that a sink took.", taken, "sink")
+    failed = ((sink.failures, sink.row.name) for sink in there)
+    yield _counter("jaild_event_sink_failures", "Attempts that failed, since the daemon's start.", failed, "sink")
+    gone = ((sink.row.given_up, sink.row.name) for sink in there)
+    yield _counter("jaild_event_sink_given_up", "Events that were given up.", gone, "sink")
+    lost = ((sink.row.lost, sink.row.name) for sink in there)
+    yield _gauge("jaild_event_sink_lost", "Events that are lost, until somebody says that it is known.", lost, "sink")
+    kept = ((sink.letters, sink.row.name) for sink in sinks)
+    yield _gauge("jaild_event_sink_dead_letters", "Of those that were given up, those that are kept.", kept, "sink")
+    last = ((sink.row.delivered_time, sink.row.name) for sink in there)
+    told = "When a sink took the last one; 0: it took none."
+    yield _gauge("jaild_event_sink_delivered_timestamp_seconds", told, last, "sink")
+    waits = ((sink.waiting_since, sink.row.name) for sink in there if sink.waiting_since)
+    told = "When the oldest event happened that waits for it; missing if none does."
+    yield _gauge("jaild_event_sink_waiting_since_timestamp_seconds", told, waits, "sink")
 
 
 def _of_usage(usage: list[JailStats]) -> Iterator[Metric]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated
 
 import msgspec
 
+from jaild.model.loopback import is_loopback
 from jaild.rpc.tls import TlsFiles
 
 _PORTS = 1 << 16
@@ -23,7 +23,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         """Refuse what is no address, and one that is open to all without being said to be."""
         host, _ = self.place
-        if self.tls is None and not self.insecure and not _is_loopback(host):
+        if self.tls is None and not self.insecure and not is_loopback(host):
             raise ValueError(f"without tls {self.address} is open to other hosts: give it tls, or say insecure: true")
 
     @property
@@ -38,10 +38,3 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if not host or not port.isdecimal() or int(port) >= _PORTS:
             raise ValueError(f"{self.address} is no address: give host:port, such as 127.0.0.1:9464 or [::1]:9464")
         return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

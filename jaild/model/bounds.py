@@ -24,6 +24,8 @@ HEALTH_OUTPUT = 2000  # characters of what a round of liveness checks said
 EVENT_TEXT = 4 * KIB  # bytes of an event's message, and of each of its details
 EVENT_BYTES = 64 * MIB
 EVENT_ROWS = 100_000
+DEAD_LETTERS = 10_000  # of one event sink; the oldest go
+DEAD_LETTER_BYTES = 16 * MIB
 
 ACCEPTED = 100  # problems that one request accepts
 ACCEPTED_REASON = 500  # characters of why

@@ -40,6 +40,11 @@ def channel(name: str) -> str:
     return _check("channel", name, _JAIL, "1 to 63 of a-z, 0-9 and -, not only digits, no - at either end")
 
 
+def event_sink(name: str) -> str:
+    """Return `name` if an event sink may have it; raise `InvalidArgumentError` (INVALID_NAME) if not."""
+    return _check("event sink", name, _JAIL, "1 to 63 of a-z, 0-9 and -, not only digits, no - at either end")
+
+
 def app(name: str) -> str:
     """Return `name` if an app may have it; raise `InvalidArgumentError` (INVALID_NAME) if not."""
     return _check("app", name, _JAIL, "1 to 63 of a-z, 0-9 and -, not only digits, no - at either end")

@@ -5,7 +5,7 @@ Every method returns when the change is on disk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from jaild.model.evacuation.record import Evacuation
@@ -15,6 +15,7 @@ from jaild.model.migration.journal import Journal, Trace
 from jaild.model.operation import Operation
 from jaild.model.replication.deleted import DeletedJail
 from jaild.model.rollouts.record import Rollout
+from jaild.model.sinks.records import DeadLetter, SinkRow
 from jaild.model.views import AuditEntry, Drain, Event
 
 
@@ -89,6 +90,30 @@ class Store(Protocol):
 
     async def delete_rollout(self, rollout_id: str) -> None:
         """Forget one. No error if it is not there."""
+
+    async def put_sink(self, row: SinkRow, letter: DeadLetter | None = None) -> int:
+        """Insert or replace, by its name; with a letter that is new, which gets its number: both or neither.
+
+        Returns how many of the sink's older letters went, for which there is no more room.
+        """
+
+    async def sinks(self) -> list[SinkRow]:
+        """Return all, by name."""
+
+    async def forget_sink(self, name: str) -> None:
+        """Forget how far one has come, not its dead letters. No error if it is not there."""
+
+    async def dead_letters(self, sink: str) -> list[DeadLetter]:
+        """Return those of a sink, oldest first."""
+
+    async def dead_letter_counts(self) -> dict[str, int]:
+        """Return how many each sink has, of those that have any."""
+
+    async def mark_dead_letters(self, marked: Collection[DeadLetter]) -> None:
+        """Replace letters by their numbers. No error for those that are not there."""
+
+    async def drop_dead_letters(self, numbers: Collection[int]) -> None:
+        """Forget letters. No error for those that are not there."""
 
     async def put_deleted_jail(self, row: DeletedJail) -> None:
         """Insert or replace, by the jail's uid."""

@@ -25,7 +25,7 @@ from jaild.rpc import auth, chunks, status
 from jaild.rpc.policy import FORMERLY, RULES, Rule
 
 # What every resource name looks like, whatever its kind. A name is taken from a request before anything checked it.
-_NAME = re.compile(r"[a-z]+(/[A-Za-z0-9-][A-Za-z0-9._-]{0,99}){0,5}")
+_NAME = re.compile(r"[a-z][A-Za-z]*(/[A-Za-z0-9-][A-Za-z0-9._-]{0,99}){0,5}")
 _SHOWN = 64  # bytes of what is no name
 
 _log = structlog.get_logger(__name__)

@@ -35,6 +35,11 @@ def channel_name(channel: str) -> str:
     return f"channels/{channel}"
 
 
+def event_sink_name(sink: str) -> str:
+    """Return the resource name of an event sink."""
+    return f"eventSinks/{sink}"
+
+
 def app_name(app: str) -> str:
     """Return the resource name of an app."""
     return f"apps/{app}"
@@ -91,6 +96,11 @@ def base(name: str) -> str:
 def channel(name: str) -> str:
     """Return the channel in `channels/{channel}`."""
     return names.channel(_parts(name, "channels/{channel}")[0])
+
+
+def event_sink(name: str) -> str:
+    """Return the event sink in `eventSinks/{sink}`."""
+    return names.event_sink(_parts(name, "eventSinks/{sink}")[0])
 
 
 def app(name: str) -> str:

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from jaild.v1 import common_pb2 as jaild_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15jaild/v1/events.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\"O\n\x12WatchEventsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x11\n\tno_follow\x18\x03 \x01(\x08\"\xdb\x01\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12+\n\x06\x64\x65tail\x18\x06 \x03(\x0b\x32\x1b.jaild.v1.Event.DetailEntry\x12\x0b\n\x03gap\x18\x07 \x01(\x08\x1a-\n\x0b\x44\x65tailEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"%\n\x15WatchOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\x9c\x01\n\x06\x45vents\x12>\n\x0bWatchEvents\x12\x1c.jaild.v1.WatchEventsRequest\x1a\x0f.jaild.v1.Event0\x01\x12R\n\x0eWatchOperation\x12\x1f.jaild.v1.WatchOperationRequest\x1a\x1d.google.longrunning.Operation0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15jaild/v1/events.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\"_\n\x12WatchEventsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x11\n\tno_follow\x18\x03 \x01(\x08\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"\xdb\x01\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12+\n\x06\x64\x65tail\x18\x06 \x03(\x0b\x32\x1b.jaild.v1.Event.DetailEntry\x12\x0b\n\x03gap\x18\x07 \x01(\x08\x1a-\n\x0b\x44\x65tailEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"%\n\x15WatchOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\x9c\x01\n\x06\x45vents\x12>\n\x0bWatchEvents\x12\x1c.jaild.v1.WatchEventsRequest\x1a\x0f.jaild.v1.Event0\x01\x12R\n\x0eWatchOperation\x12\x1f.jaild.v1.WatchOperationRequest\x1a\x1d.google.longrunning.Operation0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,13 +37,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENT_DETAILENTRY']._loaded_options = None
   _globals['_EVENT_DETAILENTRY']._serialized_options = b'8\001'
   _globals['_WATCHEVENTSREQUEST']._serialized_start=128
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=207
-  _globals['_EVENT']._serialized_start=210
-  _globals['_EVENT']._serialized_end=429
-  _globals['_EVENT_DETAILENTRY']._serialized_start=384
-  _globals['_EVENT_DETAILENTRY']._serialized_end=429
-  _globals['_WATCHOPERATIONREQUEST']._serialized_start=431
-  _globals['_WATCHOPERATIONREQUEST']._serialized_end=468
-  _globals['_EVENTS']._serialized_start=471
-  _globals['_EVENTS']._serialized_end=627
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=223
+  _globals['_EVENT']._serialized_start=226
+  _globals['_EVENT']._serialized_end=445
+  _globals['_EVENT_DETAILENTRY']._serialized_start=400
+  _globals['_EVENT_DETAILENTRY']._serialized_end=445
+  _globals['_WATCHOPERATIONREQUEST']._serialized_start=447
+  _globals['_WATCHOPERATIONREQUEST']._serialized_end=484
+  _globals['_EVENTS']._serialized_start=487
+  _globals['_EVENTS']._serialized_end=643
 # @@protoc_insertion_point(module_scope)

@@ -10,14 +10,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class WatchEventsRequest(_message.Message):
-    __slots__ = ("after_sequence", "target", "no_follow")
+    __slots__ = ("after_sequence", "target", "no_follow", "filter")
     AFTER_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     NO_FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
     after_sequence: int
     target: str
     no_follow: bool
-    def __init__(self, after_sequence: _Optional[int] = ..., target: _Optional[str] = ..., no_follow: bool = ...) -> None: ...
+    filter: str
+    def __init__(self, after_sequence: _Optional[int] = ..., target: _Optional[str] = ..., no_follow: bool = ..., filter: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
     __slots__ = ("sequence", "time", "kind", "target", "message", "detail", "gap")

@@ -28,6 +28,7 @@ class UseCases:
         self.evacuations = core.evacuations
         self.rollouts = core.rollouts
         self.histories = core.questions.histories
+        self.sinks = core.sinks
         self.host = core.host.host
         self.boot = core.host.boot
         self.operations = core.engine.operations

@@ -15,6 +15,7 @@ from jaild.adapters.archives.ociimages import OciImages
 from jaild.adapters.files.host import HostFiles
 from jaild.adapters.files.salvage_reader import HostFileTrees
 from jaild.adapters.freebsd.userland import FreebsdUserland
+from jaild.adapters.sinks.making import SinkAdapters
 from jaild.adapters.sqlite import SqliteStore
 from jaild.adapters.system.process import ProcessRunner
 from jaild.engine.build import Place, Ports
@@ -30,6 +31,7 @@ from jaild.ports.probe import HostProbe
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Runtime
 from jaild.ports.salvage import FileTrees
+from jaild.ports.sinks import Sinks
 from jaild.ports.zfs import Zfs
 from tests.fakes import zfs_trees as trees
 from tests.fakes.clock import FakeClock
@@ -104,6 +106,7 @@ class InProcessHost:
         self.clock: Clock
         self.files = HostFiles(folder / "spool")
         self.trees: FileTrees = HostFileTrees()
+        self.sinks: Sinks = SinkAdapters(ProcessRunner())
         self.programs: Processes = ProcessRunner()  # what FreeBSD's own tools are run by
         self.network = network
         self.life = Life()
@@ -181,6 +184,7 @@ class InProcessHost:
             clock=mortal(self.clock, "clock", none),
             boot_id=self,
             configuration=self,
+            sinks=self.sinks,
             unended=lambda: self.unended,
         )
         place = Place(

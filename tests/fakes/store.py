@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -15,6 +16,7 @@ from jaild.model.migration.journal import Journal, Trace
 from jaild.model.operation import Operation
 from jaild.model.replication.deleted import DeletedJail
 from jaild.model.rollouts.record import Rollout
+from jaild.model.sinks.records import DeadLetter, SinkRow
 from jaild.model.views import AuditEntry, Drain, Event
 
 
@@ -39,6 +41,9 @@ class MemoryStore:
         self._rollouts: dict[str, Rollout] = {}
         self._deleted_jails: dict[str, DeletedJail] = {}
         self._restarts: dict[str, RestartRecord] = {}
+        self._sinks: dict[str, SinkRow] = {}
+        self._letters: list[DeadLetter] = []
+        self._numbers = 0
         self._boot = ""
         self._drain: Drain | None = None
 
@@ -163,6 +168,43 @@ class MemoryStore:
         """Forget one."""
         await self._write()
         self._rollouts.pop(rollout_id, None)
+
+    async def put_sink(self, row: SinkRow, letter: DeadLetter | None = None) -> int:
+        """Insert or replace; there is room for all letters."""
+        await self._write()
+        self._sinks[row.name] = row
+        if letter is not None:
+            self._numbers += 1
+            self._letters.append(msgspec.structs.replace(letter, number=self._numbers))
+        return 0
+
+    async def sinks(self) -> list[SinkRow]:
+        """Return all."""
+        return [self._sinks[name] for name in sorted(self._sinks)]
+
+    async def forget_sink(self, name: str) -> None:
+        """Forget one."""
+        await self._write()
+        self._sinks.pop(name, None)
+
+    async def dead_letters(self, sink: str) -> list[DeadLetter]:
+        """Return those of a sink."""
+        return [letter for letter in self._letters if letter.sink == sink]
+
+    async def dead_letter_counts(self) -> dict[str, int]:
+        """Return how many each sink has."""
+        return dict(Counter(letter.sink for letter in self._letters))
+
+    async def mark_dead_letters(self, marked: Collection[DeadLetter]) -> None:
+        """Replace letters."""
+        await self._write()
+        changed = {letter.number: letter for letter in marked}
+        self._letters = [changed.get(letter.number, letter) for letter in self._letters]
+
+    async def drop_dead_letters(self, numbers: Collection[int]) -> None:
+        """Forget letters."""
+        await self._write()
+        self._letters = [letter for letter in self._letters if letter.number not in numbers]
 
     async def put_deleted_jail(self, row: DeletedJail) -> None:
         """Insert or replace."""

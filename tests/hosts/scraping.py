@@ -48,4 +48,6 @@ def metrics_of(
     """Put the room together for a host that runs."""
     core = host.core.rooms
     where = listener or Listener(address="127.0.0.1:0")
-    return room.build(core.engine, core.jails, core.transfer, core.rollouts, core.host, Outside(), where, grants or {})
+    return room.build(
+        core.engine, core.jails, core.transfer, core.rollouts, core.sinks, core.host, Outside(), where, grants or {}
+    )

@@ -18,6 +18,7 @@ from jaild.v1 import (
     bases_pb2,
     channels_pb2,
     evacuations_pb2,
+    event_sinks_pb2,
     host_pb2,
     jails_pb2,
     migrations_pb2,
@@ -43,6 +44,16 @@ def channels(ctx: click.Context, _param: click.Parameter, incomplete: str) -> li
     """Complete a channel's name."""
     request = channels_pb2.ListChannelsRequest()
     return _ask(ctx, incomplete, _names(lambda api: api.channels.ListChannels, request, "channels"))
+
+
+def event_sinks(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete an event sink's name."""
+    request = event_sinks_pb2.ListEventSinksRequest()
+
+    def ask(api: Api) -> list[str]:
+        return [short(sink.name) for sink in api.event_sinks.ListEventSinks(request, timeout=_SECONDS).event_sinks]
+
+    return _ask(ctx, incomplete, ask)
 
 
 def apps(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

@@ -59,6 +59,11 @@ def channel(text: str) -> str:
     return _member("channels", text)
 
 
+def event_sink(text: str) -> str:
+    """Return an event sink's full name."""
+    return _member("eventSinks", text)
+
+
 def app(text: str) -> str:
     """Return an app's full name."""
     return _member("apps", text)

@@ -18,17 +18,27 @@ from jaild.v1 import events_pb2
 
 
 @click.command(
-    "events", cls=Verb, examples=("events", "events -f --target jails/cache", "events -f --after 812 -o json")
+    "events",
+    cls=Verb,
+    examples=(
+        "events",
+        "events -f --target jails/cache",
+        "events --filter 'kind = \"migration.*\"'",
+        "events -f --after 812 -o json",
+    ),
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option(
     "--after", type=click.IntRange(-1, 2**63 - 1), default=0, metavar="N", help="Only after this number; -1: new ones."
 )
 @click.option("--target", default="", metavar="RESOURCE", help="Only about this and what is below it: jails/cache.")
+@click.option(
+    "--filter", "filter_", default="", metavar="FILTER", help='Only those: kind = "jail.*" AND detail.peer : *.'
+)
 @click.pass_obj
-def command(settings: Settings, *, follow: bool, after: int, target: str) -> None:
+def command(settings: Settings, *, follow: bool, after: int, target: str, filter_: str) -> None:
     """Print what happens on the host."""
-    request = events_pb2.WatchEventsRequest(after_sequence=after, target=target, no_follow=not follow)
+    request = events_pb2.WatchEventsRequest(after_sequence=after, target=target, no_follow=not follow, filter=filter_)
     with connect(settings) as api:
         if not follow:
             for event in interrupts.stream(lambda: api.events.WatchEvents(request)):

@@ -22,7 +22,8 @@ from jaild.replication.rpc import PromotionsServicer, StandbyServicer
 from jaild.rollouts.rpc import RolloutsServicer
 from jaild.rpc.services import Servicer, Services
 from jaild.salvage.rpc import PeerSalvageServicer, SalvagesServicer
-from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost, FakeOperations
+from jaild.sinks.rpc import EventSinksServicer
+from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost, FakeOperations, FakeSinks
 from tests.fakes.use_cases.jails import FakeConfirmations, FakeJails, FakeStaging, FakeStats, FakeTemplates, FakeVolumes
 from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeChannels, FakeReleases
 from tests.fakes.use_cases.moves import FakeEvacuations, FakeIncoming, FakeMigrations, FakeRollouts
@@ -54,6 +55,7 @@ class Fakes:
         self.boot = FakeBoot()
         self.evacuations = FakeEvacuations()
         self.rollouts = FakeRollouts()
+        self.sinks = FakeSinks()
         self.incoming = FakeIncoming()
         self.parties = FakeParties()
         self.replicas = FakeReplicas()
@@ -79,6 +81,7 @@ class Fakes:
             BaseMakingServicer(fakes.base_making, messages),
             BuildsServicer(fakes.builds, messages),
             RolloutsServicer(fakes.rollouts, messages),
+            EventSinksServicer(fakes.sinks),
             ChangesServicer(fakes.confirmations, fakes.staging, messages),
             StatsServicer(fakes.stats),
             HistoriesServicer(fakes.histories),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 from jaild.model.operation import Operation
+from jaild.model.sinks.records import DeadLetter, SinkRow, SinkState, SinkView
 from jaild.model.views import AuditEntry, BackgroundTask, Caller, Drain, Event, HostView, Reloaded
 from tests.fakes.use_cases.made import not_found
 from tests.fakes.use_cases.remembering import Fake
@@ -49,6 +50,32 @@ class FakeEvents(Fake):
         )
         if follow:
             await asyncio.Event().wait()
+
+
+class FakeSinks(Fake):
+    def get(self, name: str, /) -> SinkView:
+        if name != "pager":
+            raise not_found(f"eventSinks/{name}")
+        row = SinkRow(name=name, cursor=9, delivered=7, delivered_time=3.0, given_up=2, lost=1, failing_since=5.0)
+        return SinkView(
+            row=row, state=SinkState.FAILING, kind="webhook", destination="https://pager", error="no answer", letters=1
+        )
+
+    def views(self) -> list[SinkView]:
+        return [self.get("pager")]
+
+    async def letters(self, name: str, /) -> list[DeadLetter]:
+        self.seen("letters", name)
+        event = Event(sequence=8, time=4.0, kind="jail.exited", target="jails/web", message="status 1")
+        return [DeadLetter(number=1, sink=name, event=event, time=6.0, error="no answer", asked=7.0)]
+
+    async def replay(self, name: str, sequences: Collection[int], /, *, validate_only: bool) -> int:
+        self.seen("replay", name, sequences, validate_only=validate_only)
+        return 1
+
+    async def discard(self, name: str, sequences: Collection[int], /, *, validate_only: bool) -> int:
+        self.seen("discard", name, sequences, validate_only=validate_only)
+        return 1
 
 
 class FakeAudit:

@@ -23,6 +23,7 @@ from jaild.v1 import (
     changes_pb2_grpc,
     channels_pb2_grpc,
     evacuations_pb2_grpc,
+    event_sinks_pb2_grpc,
     events_pb2_grpc,
     host_pb2_grpc,
     jails_pb2_grpc,
@@ -53,6 +54,10 @@ def channels(channel: grpc.aio.Channel) -> Any:
 
 def changes(channel: grpc.aio.Channel) -> Any:
     return changes_pb2_grpc.ChangesStub(channel)
+
+
+def event_sinks(channel: grpc.aio.Channel) -> Any:
+    return event_sinks_pb2_grpc.EventSinksStub(channel)
 
 
 def events(channel: grpc.aio.Channel) -> Any:

@@ -30,6 +30,7 @@ from jaild.v1 import (
     common_pb2,
     evacuations_pb2,
     evacuations_pb2_grpc,
+    event_sinks_pb2_grpc,
     events_pb2,
     events_pb2_grpc,
     histories_pb2,
@@ -52,6 +53,7 @@ from jaild.v1 import (
     test_migrations_pb2_grpc,
     volumes_pb2_grpc,
 )
+from tests.unit.cli.sinks import EventSinks
 from tests.unit.cli.volumes import Volumes
 
 
@@ -480,6 +482,7 @@ class Daemon:
         channels_pb2_grpc.add_ChannelsServicer_to_server(Channels(self), server)
         changes_pb2_grpc.add_ChangesServicer_to_server(Changes(self), server)
         evacuations_pb2_grpc.add_EvacuationsServicer_to_server(Evacuations(self), server)
+        event_sinks_pb2_grpc.add_EventSinksServicer_to_server(EventSinks(self), server)
         events_pb2_grpc.add_EventsServicer_to_server(Events(self), server)
         host_pb2_grpc.add_HostServicer_to_server(Host(self), server)
         jails_pb2_grpc.add_JailsServicer_to_server(Jails(self), server)

@@ -101,7 +101,7 @@ def _stream(number: int, mode: str) -> TextIO | None:
 
 if __name__ == "__main__":
     for noun in NOUNS:
-        importlib.import_module(f"jaild.cli.commands.{noun}")
+        importlib.import_module(f"jaild.cli.commands.{noun.replace('-', '_')}")
     asked = json.load(sys.stdin)
     for each in {case["program"] for case in asked}:
         importlib.import_module(each)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import yaml
 from jaild import config
 from jaild.adapters.certificates import CertificateAuthority
 from jaild.adapters.peers import GrpcPeers
+from jaild.adapters.sinks.making import SinkAdapters
 from jaild.adapters.system.process import ProcessRunner
 from jaild.model.errors import JaildError, NotFoundError
+from jaild.model.sinks.settings import SinkSettings
 from jaild.reloading import FileConfiguration
 from jaild.rpc.tls import TlsFiles
 from jaild.server import ApiServer
@@ -131,3 +134,41 @@ async def test_a_file_that_is_wrong_is_refused_whole(
     bench.show(certificates["server"])
     bench.write()
     assert await bench.reload() == ((), ())  # the old one is in force
+
+
+class Sinks:
+    """Remembers what it is to send by."""
+
+    def __init__(self) -> None:
+        self.replaced: list[Mapping[str, SinkSettings]] = []
+
+    def check(self, settings: Mapping[str, SinkSettings], /) -> None:
+        for each in settings.values():
+            SinkAdapters(ProcessRunner()).make(each)
+
+    async def replace(self, settings: Mapping[str, SinkSettings], /) -> None:
+        self.replaced.append(settings)
+
+
+async def test_event_sinks_count_at_once_and_a_new_secret_is_a_change_of_its_sink(
+    tmp_path: Path, certificates: dict[str, TlsFiles]
+) -> None:
+    bench, sinks, secret = Bench(tmp_path, certificates), Sinks(), tmp_path / "secret"
+    bench.configuration.serves(bench.server, sinks=sinks)
+    secret.write_bytes(b"s" * 32)
+    hook = {"webhook": {"url": "https://pager.example/", "secret": str(secret)}}
+    bench.write(event_sinks={"pager": hook, "log": {"syslog": {}}})
+    both = ("event_sinks.log", "event_sinks.pager"), ()
+    assert await bench.reload(validate_only=True) == both
+    assert sinks.replaced == []
+    assert await bench.reload() == both
+    assert await bench.reload() == ((), ())
+    secret.write_bytes(b"t" * 32)
+    assert await bench.reload() == (("event_sinks.pager",), ())
+    bench.write(grants={})
+    assert await bench.reload() == (("grants.boss",), ())
+    secret.unlink()
+    bench.write(event_sinks={"pager": hook})
+    with pytest.raises(JaildError, match="No such file"):
+        await bench.reload()
+    assert [set(each) for each in sinks.replaced] == [{"pager", "log"}] * 2

@@ -14,6 +14,7 @@ from jaild.adapters.system.outside import status
 from jaild.metrics.build import MetricsParts
 from jaild.metrics.counts import phase_of
 from jaild.metrics.samples import Sample
+from jaild.model.sinks.settings import Command, SinkSettings
 from tests.fakes.host import FakeHost
 from tests.hosts import standbys
 from tests.hosts.asking import create, deploy
@@ -22,7 +23,7 @@ from tests.hosts.scraping import DEGRADED, metrics_of
 GOLDEN = Path(__file__).parents[2] / "golden" / "metrics.txt"
 DOCS = Path(__file__).parents[3] / "docs" / "monitoring.md"
 # Labels whose values are of a fixed set, or of the host's configuration; those of jails are bounded by the jails.
-BOUNDED = {"kind", "of", "phase", "outcome", "state", "sample", "setting", "pool", "type", "side", "peer", "le"}
+BOUNDED = {"kind", "of", "phase", "outcome", "state", "sample", "setting", "pool", "type", "side", "peer", "le", "sink"}
 INFO = {"jaild_jail_info", "jaild_build_info", "jaild_system_info"}
 
 
@@ -43,6 +44,8 @@ def value(text: str, name: str, **labels: str) -> float:
 
 async def test_a_host_with_a_replica_tells_what_is_in_the_golden_file(tmp_path: Path) -> None:
     alpha, beta = await standbys.hosts_with(tmp_path, "beta")
+    sink = SinkSettings(command=Command(argv=("false",)), filter="kind = jail.exited")
+    await alpha.core.use_cases.sinks.run({"pager": sink})
     metrics, kept = metrics_of(alpha), metrics_of(beta)
     await alpha.add_release("web/2")
     await deploy(alpha, "web/2")
@@ -51,8 +54,8 @@ async def test_a_host_with_a_replica_tells_what_is_in_the_golden_file(tmp_path: 
     for sample in metrics.samples.all.values():
         await sample.look()
     alpha.runtime.end("web", alpha.core.inventory.jails["web"].generation.number, status=7)  # type: ignore[union-attr]
-    async for event in alpha.core.use_cases.events.watch(0, "jails/web", True):
-        if event.kind == "jail.exited":
+    async for event in alpha.core.use_cases.events.watch(0, "", True):
+        if event.kind == "task.failed":  # the sink's: nobody takes the end of the jail
             break
     text = await told(metrics)
     series = re.sub(r"(?m)^process_.*\n|^# (HELP|TYPE) process_.*\n|^\w+_bucket.*\n", "", text)
@@ -70,6 +73,8 @@ async def test_a_host_with_a_replica_tells_what_is_in_the_golden_file(tmp_path: 
     assert value(text, "jaild_replica_interval_seconds", jail="web", peer="beta", side="out") == standbys.INTERVAL
     assert value(text, "jaild_stream_bytes_total", of="round") > 0
     assert value(text, "jaild_pool_data_errors", pool="tank") == 2
+    assert value(text, "jaild_event_sink_failures_total", sink="pager") >= 1
+    assert value(text, "jaild_event_sink_waiting_since_timestamp_seconds", sink="pager") > 0
     at_its_keeper = values(await told(kept))
     assert at_its_keeper["jaild_jail_state", frozenset({"jail": "web", "state": "standby"}.items())] == 1
     assert ("jaild_jail_desired_running", frozenset({"jail": "web"}.items())) not in at_its_keeper

@@ -42,6 +42,7 @@ ACTING = (
         "jaild/evacuation/",
         "jaild/questions/",
         "jaild/salvage/",
+        "jaild/sinks/",
         "jaild/host/",
         "jaild/rpc/",
         "jaild/server.py",

@@ -33,6 +33,7 @@ from jaild.replication.service import Promotions
 from jaild.rollouts.service import Rollouts
 from jaild.salvage.source import SalvageOut
 from jaild.salvage.target import SalvageIn
+from jaild.sinks.service import EventSinks
 from tests.fakes.use_cases.every import Fakes
 from tests.fakes.use_cases.remembering import Fake
 
@@ -57,6 +58,7 @@ REAL: dict[str, tuple[type, ...]] = {
     "boot": (Boot,),
     "evacuations": (Evacuations,),
     "rollouts": (Rollouts,),
+    "sinks": (EventSinks,),
     "incoming": (TargetMigration,),
     "parties": (Parties,),
     "replicas": (ReplicaStore, Fencing),
