@@ -66,7 +66,9 @@ def test_every_event_arrives_in_order_and_what_was_given_up_when_it_is_asked_for
 
     def sink(name: str = "hook") -> event_sinks_pb2.EventSink:
         with client.connect(f"unix:{node.folder}/jaild.sock") as its:
-            return its.event_sinks.GetEventSink(event_sinks_pb2.GetEventSinkRequest(name=f"eventSinks/{name}"))
+            request = event_sinks_pb2.GetEventSinkRequest(name=f"eventSinks/{name}")
+            found: event_sinks_pb2.EventSink = its.event_sinks.GetEventSink(request)
+            return found
 
     until(lambda: sink().dead_letter_count > 2 * EVENTS - 1)  # nobody listens at port 1
     until(lambda: sink("file").delivered_count >= EVENTS)

@@ -399,10 +399,37 @@ SAMPLES = Discovery(
     ),
 )
 
+_SINK = '{sink="{#SINK}"}'
+
+SINKS = Discovery(
+    key="sink",
+    name="Event sinks",
+    series="jaild_event_sink_delivered_total",
+    labels=("sink",),
+    items=(
+        Item(key="delivered", name="events delivered", series=f"jaild_event_sink_delivered_total{_SINK}"),
+        Item(key="kept", name="dead letters", series=f"jaild_event_sink_dead_letters{_SINK}"),
+        Item(
+            key="waiting_since",
+            name="an event waits since",
+            series=f"jaild_event_sink_waiting_since_timestamp_seconds{_SINK}",
+            absent="0",
+            units="unixtime",
+        ),
+    ),
+    triggers=(
+        Trigger(
+            name="JaildEventSinkBehind",
+            says="the event sink {#SINK} does not take events",
+            when="last({waiting_since})>0 and now()-last({waiting_since})>900",
+        ),
+    ),
+)
+
 WATCHED = Watched(
     items=HOST_ITEMS,
     triggers=HOST_TRIGGERS,
     graphs=HOST_GRAPHS,
-    discoveries=(JAILS, REPLICAS, CERTIFICATES, SAMPLES),
+    discoveries=(JAILS, REPLICAS, CERTIFICATES, SAMPLES, SINKS),
     words=WORDS,
 )

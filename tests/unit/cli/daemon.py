@@ -48,12 +48,12 @@ from jaild.v1 import (
     salvage_pb2_grpc,
     stats_pb2,
     stats_pb2_grpc,
-    templates_pb2,
     templates_pb2_grpc,
     test_migrations_pb2_grpc,
     volumes_pb2_grpc,
 )
 from tests.unit.cli.sinks import EventSinks
+from tests.unit.cli.templates import Templates
 from tests.unit.cli.volumes import Volumes
 
 
@@ -199,16 +199,6 @@ class Jails(jails_pb2_grpc.JailsServicer):  # type: ignore[misc]
         yield jails_pb2.TailLogsResponse(data=b"one\n\xff")
         if request.follow:
             self.daemon.hang(context)
-
-
-class Templates(templates_pb2_grpc.TemplatesServicer):  # type: ignore[misc]
-    def ListTemplates(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return templates_pb2.ListTemplatesResponse(templates=[self.GetTemplate(request, context)])
-
-    def GetTemplate(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        return templates_pb2.JailTemplate(
-            name="templates/redis", description="A Redis.", variables=["base", "quota"], yaml="# A Redis.\nbase: x\n"
-        )
 
 
 class Channels(channels_pb2_grpc.ChannelsServicer):  # type: ignore[misc]

@@ -31,7 +31,7 @@ def test_a_sink_that_cannot_be_made_is_an_error_and_a_secret_that_others_read_a_
     secret.write_bytes(b"s" * 32)
     secret.chmod(0o644)
     assert codes({"b": hook}) == ["KEY_EXPOSED"]
-    (readable,) = checks.check([facts.SinkFacts(name="b", secret="/s", uid=0, mode=0o600)])
+    (readable,) = checks.check([checks.SinkFacts(name="b", secret="/s", uid=0, mode=0o600)])
     assert readable.problems == ()
 
 

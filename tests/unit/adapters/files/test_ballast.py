@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from jaild.adapters import sqlite as module
+from jaild.adapters import sqlite_errors as module
 from jaild.adapters.files.ballast import Ballast
 from jaild.adapters.sqlite import SqliteStore
 from jaild.engine.events import Events
