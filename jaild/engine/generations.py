@@ -12,16 +12,18 @@ from jaild.model.errors import DataLossError, JaildError, NotFoundError
 from jaild.model.layers.records import Generation
 from jaild.ports.files import Files
 
+_TELLING = (layout.STAGED, layout.GENERATION, layout.ETC)  # what of a generation's folder tells how far it came
 
-async def folders(files: Files, jail: Path) -> dict[int, list[str]]:
-    """Return the numbers of a jail's generations, ascending, staged ones too, and what is in the folder of each."""
-    found = await files.folders(jail / layout.GENERATIONS)
+
+async def folders(files: Files, jail: Path) -> dict[int, frozenset[str]]:
+    """Return the numbers of a jail's generations, ascending, staged ones too, and what of `_TELLING` each has."""
+    found = await files.folders(jail / layout.GENERATIONS, _TELLING)
     numbers = sorted(int(name) for name in found if name.isascii() and name.isdigit())
     return {number: found[str(number)] for number in numbers if str(number) in found}
 
 
 def only_staged(number: int, names: Collection[str], active: int) -> bool:
-    """Return whether a generation's folder, with these in it, is what a change made that never came to its commit.
+    """Return whether a generation's folder, with these of `_TELLING` in it, is what a change made that never came to its commit.
 
     The active one is committed by the record alone: a crash may come before its mark is taken away. A folder with
     nothing in it yet comes from a crash before the mark was written.

@@ -89,8 +89,8 @@ class Files(Protocol):
         Missing ones, and those on a read-only file system, are left as they are.
         """
 
-    async def folders(self, folder: Path) -> dict[str, list[str]]:
-        """Return the folders in a folder and the names in each, sorted; none if it does not exist."""
+    async def folders(self, folder: Path, names: Collection[str]) -> dict[str, frozenset[str]]:
+        """Return the folders in a folder and which of `names` are in each; none if it does not exist."""
 
     async def names(self, folder: Path) -> list[str]:
         """Return the names in a folder, sorted; none if it does not exist."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from jaild.adapters.zfs.embedded import cache_for
 from jaild.adapters.zfs.private_namespace import MARKER, enter, kernel_has_zfs, pid_file, running
 from tests.conftest import ZFS
 from tests.zfs_fuse import ended
@@ -75,6 +76,13 @@ def test_a_pool_is_made_kept_over_a_stop_and_not_made_again(folder: Path) -> Non
     assert running(folder) is None
     assert _run(folder, "read") == "kept"
     assert running(folder) not in {None, first}
+
+
+def test_its_zfs_fuse_may_keep_as_much_in_memory_as_many_datasets_need(folder: Path) -> None:
+    _run(folder, "write", "kept")
+    words = Path(f"/proc/{running(folder)}/cmdline").read_text().split("\0")
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert int(words[words.index("--max-arc-size") + 1]) >= cache_for(memory)
 
 
 def test_nobody_else_reads_the_file_that_the_pool_is_on_also_one_of_an_older_jaild(folder: Path) -> None:

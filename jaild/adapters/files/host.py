@@ -145,9 +145,9 @@ class HostFiles:
         """Return the names in a folder, sorted; none if it does not exist."""
         return await _in_thread(folder, lambda: plainfiles.names(folder))
 
-    async def folders(self, folder: Path) -> dict[str, list[str]]:
-        """Return the folders in a folder and the names in each, sorted; none if it does not exist."""
-        return await _in_thread(folder, lambda: plainfiles.folders(folder))
+    async def folders(self, folder: Path, names: Collection[str]) -> dict[str, frozenset[str]]:
+        """Return the folders in a folder and which of `names` are in each; none if it does not exist."""
+        return await _in_thread(folder, lambda: plainfiles.folders(folder, names))
 
     async def read_tree(self, folder: Path) -> Tree:
         """Read a configuration tree; an empty one if the folder does not exist. Raises what `trees.read` raises."""

@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -106,6 +107,9 @@ def restrict(path: Path) -> None:
     Nor on a file system that takes no changes: what is on it is kept from others by the folder that it is mounted in.
     """
     try:
+        there = path.lstat().st_mode
+        if not stat.S_ISLNK(there) and not there & _OTHERS:
+            return  # as nearly all are: a start of the daemon looks at each generation
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return
@@ -128,14 +132,26 @@ def names(folder: Path) -> list[str]:
         return []
 
 
-def folders(folder: Path) -> dict[str, list[str]]:
-    """Return the folders in a folder and the names in each, sorted; none if it does not exist. No link is followed."""
+def folders(folder: Path, names: Collection[str]) -> dict[str, frozenset[str]]:
+    """Return the folders in a folder and which of `names` are in each; none if it does not exist. No link is followed.
+
+    The names are looked up: a start of the daemon comes here for each jail, and to list a folder takes zfs-fuse four
+    requests, each of them longer the more it has mounted.
+    """
     try:
         with os.scandir(folder) as found:
             inner = sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
     except FileNotFoundError:
         return {}
-    return {name: names(folder / name) for name in inner}
+    return {each: frozenset(name for name in names if _is_there(folder / each / name)) for each in inner}
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _sync(folder: Path) -> None:

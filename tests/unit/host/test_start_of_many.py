@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -82,9 +83,9 @@ async def test_a_jails_generations_are_looked_for_once_and_once_more_where_one_m
         looks.append(folder)
         return await names(folder)
 
-    async def counted_folders(folder: Path) -> dict[str, list[str]]:
+    async def counted_folders(folder: Path, names: Collection[str]) -> dict[str, frozenset[str]]:
         looks.append(folder)
-        return await folders(folder)
+        return await folders(folder, names)
 
     monkeypatch.setattr(host.files, "names", counted_names)
     monkeypatch.setattr(host.files, "folders", counted_folders)

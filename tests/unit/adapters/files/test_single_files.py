@@ -74,6 +74,15 @@ async def test_restricting_takes_from_others_what_they_have_and_nothing_from_the
     assert [stat.S_IMODE(path.stat().st_mode) for path in (file, folder, closed)] == [0o600, 0o700, 0o400]
 
 
+async def test_what_is_kept_from_others_already_is_not_opened(
+    files: HostFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.touch(0o600)
+    monkeypatch.setattr("jaild.adapters.files.plain.os.open", pytest.fail)
+    await files.restrict([closed])
+
+
 async def test_a_write_that_fails_leaves_the_old_content(
     files: HostFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,13 +209,15 @@ async def test_a_file_where_others_have_written_is_read_by_no_link_and_only_if_i
     assert refused.value.reason == "NOT_A_PLAIN_FILE"
 
 
-async def test_folders_are_told_with_the_names_in_each_and_links_and_files_are_none(
+async def test_folders_are_told_with_what_is_asked_for_in_each_and_links_and_files_are_none(
     files: HostFiles, tmp_path: Path
 ) -> None:
     for name in ("2/etc", "10"):
         (tmp_path / "a" / name).mkdir(parents=True)
-    (tmp_path / "a/2/b").touch()
+    (tmp_path / "a/2/b").symlink_to("nowhere")
+    (tmp_path / "a/2/more").touch()
     (tmp_path / "a/file").touch()
     (tmp_path / "a/link").symlink_to("2")
-    assert await files.folders(tmp_path / "a") == {"10": [], "2": ["b", "etc"]}
-    assert await files.folders(tmp_path / "none") == {}
+    found = await files.folders(tmp_path / "a", ["b", "c", "etc"])
+    assert found == {"10": frozenset(), "2": frozenset({"b", "etc"})}
+    assert await files.folders(tmp_path / "none", ["b"]) == {}
