@@ -23,7 +23,7 @@ async def folders(files: Files, jail: Path) -> dict[int, frozenset[str]]:
 
 
 def only_staged(number: int, names: Collection[str], active: int) -> bool:
-    """Return whether a generation's folder, with these of `_TELLING` in it, is what a change made that never came to its commit.
+    """Return whether a generation's folder, with these of `_TELLING` in it, was never committed.
 
     The active one is committed by the record alone: a crash may come before its mark is taken away. A folder with
     nothing in it yet comes from a crash before the mark was written.
