@@ -6,7 +6,7 @@ Messages and services are those of `jaild.v1` (proto/jaild/v1); each service is 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -24,6 +24,7 @@ from jaild.v1 import (
     builds_pb2_grpc,
     changes_pb2_grpc,
     channels_pb2_grpc,
+    common_pb2,
     evacuations_pb2_grpc,
     event_sinks_pb2_grpc,
     events_pb2_grpc,
@@ -43,6 +44,7 @@ from jaild.v1 import (
 DEFAULT_ADDRESS = "unix:///var/run/jaild/jaild.sock"
 DETAILS = "grpc-status-details-bin"  # the trailer with an error's google.rpc.Status
 READ_SECONDS = 30.0  # reads answer from memory; more means that something is stuck
+_AWAY = grpc.StatusCode.UNAVAILABLE
 _WAIT = 60.0  # seconds that one question for an operation's end takes at most
 
 # A host that lost its power says nothing: while we watch, its silence tells. jaild's server permits such pings.
@@ -69,6 +71,7 @@ class OperationError(Exception):
 
     def __init__(self, name: str, status: status_pb2.Status) -> None:
         super().__init__(f"{name}: {status.message}")
+        self.status = status
         self.code = code_pb2.Code.Name(status.code)
         self.reason, self.hint = _told(status)
         self.remedy = self.hint  # what it was called
@@ -124,6 +127,19 @@ class Api(Services):
 
         `OperationError` if it failed; `TimeoutError` after `timeout` seconds: it goes on then.
         """
+        operation = self.end(operation, timeout=timeout)
+        if operation.HasField("error"):
+            raise OperationError(operation.name, operation.error)
+        name = operation.response.TypeName()
+        response = message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(name))()
+        operation.response.Unpack(response)
+        return response
+
+    def end(self, operation: Any, *, timeout: float | None = None) -> Any:
+        """Wait for an operation's end and return the operation, failed or not.
+
+        `TimeoutError` after `timeout` seconds: it goes on then. A daemon that is away for a while is waited for.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         while not operation.done:
             left = _WAIT if deadline is None else min(_WAIT, deadline - time.monotonic())
@@ -131,13 +147,17 @@ class Api(Services):
                 raise TimeoutError(f"{operation.name} is not done")
             request = operations_pb2.WaitOperationRequest(name=operation.name)
             request.timeout.FromMilliseconds(int(1000 * left))
-            operation = self.operations.WaitOperation(request, timeout=left + READ_SECONDS)
-        if operation.HasField("error"):
-            raise OperationError(operation.name, operation.error)
-        name = operation.response.TypeName()
-        response = message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(name))()
-        operation.response.Unpack(response)
-        return response
+            operation = self._waited(request, left + READ_SECONDS)
+        return operation
+
+    def _waited(self, request: Any, seconds: float) -> Any:
+        try:
+            return self.operations.WaitOperation(request, timeout=seconds)
+        except grpc.RpcError as error:
+            if error.code() not in {_AWAY, grpc.StatusCode.CANCELLED}:
+                raise
+        self.reconnect()  # it is being restarted, and the operation is known to the next one
+        return self.operations.WaitOperation(request, timeout=seconds, wait_for_ready=True)
 
     def reconnect(self) -> None:
         """Make the next calls over a new connection, for when one broke.
@@ -212,13 +232,61 @@ def pages(method: Callable[..., Any], request: Any, field: str, limit: int = 0) 
             return items[:limit] if limit else items
 
 
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Why something was refused or failed. `reason` is stable (docs/errors.md), `problems` are `jaild.v1.Problem`s."""
+
+    code: str
+    message: str
+    reason: str = ""
+    hint: str = ""
+    problems: tuple[common_pb2.Problem, ...] = ()
+
+
+def explanation(error: grpc.RpcError | OperationError) -> Explanation:
+    """Return what the daemon said of a call that it refused or an operation that failed, or gRPC of one in vain."""
+    if isinstance(error, OperationError):
+        return _explained(error.status)
+    if (status := _status(error)) is not None:
+        return _explained(status)
+    code = error.code()
+    return Explanation(
+        code=code.name,
+        message=error.details() or code.name,
+        hint="see that jaild runs there, and that you may open its socket" if code is _AWAY else "",
+    )
+
+
 def reason_of(error: grpc.RpcError) -> str:
     """Return why a call was refused, a stable word (docs/errors.md); '' if it was not the daemon that refused it."""
+    status = _status(error)
+    return _told(status)[0] if status is not None else ""
+
+
+def _status(error: grpc.RpcError) -> status_pb2.Status | None:
     trailers: Any = error.trailing_metadata()
-    for key, value in trailers or ():
-        if key == DETAILS:
-            return _told(status_pb2.Status.FromString(value))[0]
-    return ""
+    found = (status_pb2.Status.FromString(value) for key, value in trailers or () if key == DETAILS)
+    return next(found, None)
+
+
+def _explained(status: status_pb2.Status) -> Explanation:
+    reason, hint = _told(status)
+    return Explanation(
+        code=code_pb2.Code.Name(status.code),
+        message=status.message,
+        reason=reason,
+        hint=hint,
+        problems=tuple(_problems(status)),
+    )
+
+
+def _problems(status: status_pb2.Status) -> Iterator[common_pb2.Problem]:
+    for detail in status.details:
+        plan, problem = common_pb2.Plan(), common_pb2.Problem()
+        if detail.Unpack(plan):
+            yield from plan.problems
+        elif detail.Unpack(problem):
+            yield problem
 
 
 def _told(status: status_pb2.Status) -> tuple[str, str]:

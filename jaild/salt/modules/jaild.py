@@ -1,0 +1,338 @@
+"""Jails of this host, their bases and releases: the whole API of jaild, a function for each of its methods.
+
+Names are written as people write them: ``web`` or ``jails/web``, ``redis/7.0`` or ``apps/redis/releases/7.0``. What
+starts an operation waits for its end. ``validate_only=True`` returns the plan, with its problems, and changes nothing.
+
+Configuration, of the minion or in its pillar, all of it optional:
+
+.. code-block:: yaml
+
+    jaild:
+      address: unix:///var/run/jaild/jaild.sock
+      contexts:
+        beta: {address: "beta:7443", ca: /etc/jaild/ca.pem, cert: /etc/jaild/me.pem, key: /etc/jaild/me.key}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import yaml
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+from jaild.client import Api, OperationError
+from jaild.salt import daemon, functions, plain, streams
+from jaild.v1 import apps_pb2, bases_pb2, builds_pb2, events_pb2, jails_pb2
+
+__virtualname__ = "jaild"
+__opts__: dict[str, Any]
+__salt__: dict[str, Any]
+
+_FROM_MASTER = "salt://"
+
+
+def __virtual__() -> str:
+    return __virtualname__
+
+
+def import_base(
+    base_id: str,
+    source: str | None = None,
+    path: str | None = None,
+    sha256: str | None = None,
+    image: str | None = None,
+    manifest: str | None = None,
+    request_id: str | None = None,
+    validate_only: bool = False,
+    wait: bool = True,
+    context: str | None = None,
+) -> dict[str, Any]:
+    """Import a base from an archive, check it, complete it with the mount points that jails need, and seal it.
+
+    base_id
+        The new base's id.
+
+    source
+        The archive, which is sent to the daemon: ``salt://...``, or a path on the minion.
+
+    path
+        Instead: an archive, a folder with base.txz and MANIFEST, an OCI image layout or an unpacked tree on the
+        daemon's host.
+
+    sha256
+        Expected digest, in hex; of ``source`` as it is read if absent.
+
+    image
+        The image's name or digest in an OCI layout with more than one.
+
+    manifest
+        Text of a FreeBSD distribution set's MANIFEST to verify the archive against.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'host' jaild.import_base debian-12 salt://bases/debian-12.tar.zst
+    """
+    if (source is None) == (path is None):
+        raise SaltInvocationError("give either source, an archive to be sent, or path, on the daemon's host")
+    header: dict[str, Any] = {"base_id": base_id, "sha256": sha256, "path": path, "image": image, "manifest": manifest}
+    header |= {"request_id": request_id, "validate_only": validate_only}
+    with _daemon(context) as api:
+        message = plain.request(bases_pb2.ImportBaseHeader.DESCRIPTOR, header)
+        archive = None if source is None or validate_only else _local(source)
+        operation = streams.sent(api.bases.ImportBase, bases_pb2.ImportBaseRequest, message, archive)
+        return daemon.result(api, operation, wait=wait)
+
+
+def push_release(
+    name: str,
+    source: str,
+    manifest: Any,
+    previous: str | None = None,
+    sha256: str | None = None,
+    request_id: str | None = None,
+    validate_only: bool = False,
+    wait: bool = True,
+    context: str | None = None,
+) -> dict[str, Any]:
+    """Make a release of an app of an archive.
+
+    name
+        ``redis/7.0``.
+
+    source
+        The archive: ``salt://...``, or a path on the minion.
+
+    manifest
+        What the release is: a mapping, or a file of YAML (``salt://...`` or a path on the minion).
+
+    previous
+        An earlier release of the app to share blocks with: ``redis/6.2``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'host' jaild.push_release redis/7.0 salt://redis/7.0.tar.zst manifest=salt://redis/release.yaml
+    """
+    parent, release_id = _release(name)
+    header: dict[str, Any] = {"parent": parent, "release_id": release_id, "sha256": sha256, "request_id": request_id}
+    header |= {"manifest_yaml": _text(manifest), "validate_only": validate_only}
+    header |= {"from": previous and functions.resource("apps", "releases", previous)}
+    with _daemon(context) as api:
+        message = plain.request(apps_pb2.PushReleaseHeader.DESCRIPTOR, header)
+        archive = None if validate_only else _local(source)
+        operation = streams.sent(api.apps.PushRelease, apps_pb2.PushReleaseRequest, message, archive)
+        return daemon.result(api, operation, wait=wait)
+
+
+def build_release(
+    name: str,
+    recipe: Any,
+    source: str | None = None,
+    base: str | None = None,
+    previous: str | None = None,
+    request_id: str | None = None,
+    validate_only: bool = False,
+    wait: bool = True,
+    context: str | None = None,
+) -> dict[str, Any]:
+    """Build a release of an app on the host by a recipe.
+
+    name
+        ``redis/7.0``.
+
+    recipe
+        A mapping, or a file of YAML (``salt://...`` or a path on the minion).
+
+    source
+        What it is built of, an archive: ``salt://...``, or a path on the minion.
+
+    base
+        The base to build on, instead of the recipe's.
+
+    previous
+        The earlier release to begin with, instead of the recipe's.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'host' jaild.build_release redis/7.0 salt://redis/recipe.yaml
+    """
+    parent, release_id = _release(name)
+    header: dict[str, Any] = {
+        "parent": parent,
+        "release_id": release_id,
+        "recipe_yaml": _text(recipe),
+        "request_id": request_id,
+    }
+    header |= {"base": base and functions.resource("bases", "", base), "validate_only": validate_only}
+    header |= {"from": previous and functions.resource("apps", "releases", previous)}
+    with _daemon(context) as api:
+        message = plain.request(builds_pb2.BuildReleaseHeader.DESCRIPTOR, header)
+        archive = None if source is None or validate_only else _local(source)
+        operation = streams.sent(api.builds.BuildRelease, builds_pb2.BuildReleaseRequest, message, archive)
+        return daemon.result(api, operation, wait=wait)
+
+
+def exec_in_jail(
+    name: str,
+    command: Any,
+    environment: Mapping[str, str] | None = None,
+    user: str | None = None,
+    stdin: str = "",
+    timeout: float | None = None,
+    context: str | None = None,
+) -> dict[str, Any]:
+    """Run a command in a running jail; return ``stdout``, ``stderr`` and ``retcode``.
+
+    command
+        A list, or a text that the jail's /bin/sh gets.
+
+    environment
+        Added to the jail's.
+
+    user
+        The jail's own if absent.
+
+    timeout
+        Seconds that its end is waited for.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'host' jaild.exec_in_jail web 'uptime'
+        salt 'host' jaild.exec_in_jail web '[ls, -l, /srv]'
+    """
+    argv = [str(word) for word in command] if isinstance(command, list | tuple) else ["/bin/sh", "-c", str(command)]
+    start = {"name": functions.resource("jails", "", name), "command": argv, "environment": environment, "user": user}
+    with _daemon(context) as api:
+        message: Any = plain.request(jails_pb2.ExecStart.DESCRIPTOR, start)
+        return streams.executed(api, message, stdin.encode(), timeout)
+
+
+def tail_logs(name: str, lines: int = 100, since: str | None = None, context: str | None = None) -> str:
+    """Return what the jail wrote on stdout and stderr: the last lines, all that there are for 0.
+
+    since
+        A time (RFC 3339) before which nothing counts.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'host' jaild.tail_logs web lines=20
+    """
+    with _daemon(context) as api:
+        asked = {"name": functions.resource("jails", "", name), "lines": lines, "since": since}
+        message: Any = plain.request(jails_pb2.TailLogsRequest.DESCRIPTOR, asked)
+        return streams.logged(api, message)
+
+
+def tail_build(name: str, context: str | None = None) -> str:
+    """Return what a build wrote so far.
+
+    name
+        The build's operation.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'host' jaild.tail_build operations/0d8f...
+    """
+    with _daemon(context) as api:
+        return streams.built(api, builds_pb2.TailBuildRequest(name=functions.resource("operations", "", name)))
+
+
+def list_events(
+    after_sequence: int = 0, target: str | None = None, limit: int = 0, context: str | None = None
+) -> list[Any]:
+    """List events that are kept, oldest first. The engine ``jaild`` brings them onto Salt's bus as they happen.
+
+    after_sequence
+        Only those after this one's number.
+
+    target
+        Only those about this resource and what is below it: ``jails/web``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'host' jaild.list_events target=jails/web
+    """
+    with _daemon(context) as api:
+        asked = {"after_sequence": after_sequence, "target": target}
+        message: Any = plain.request(events_pb2.WatchEventsRequest.DESCRIPTOR, asked)
+        return streams.happened(api, message, limit)
+
+
+def _call(method: functions.Method, values: dict[str, Any]) -> Any:
+    context, limit = values.pop("context", None), values.pop("limit", 0)
+    wait = values.pop("wait", True)
+    if "spec" in values:
+        values["spec"] = _file(values["spec"])
+    with _daemon(context) as api:
+        response = method.call(api, values, limit=limit)
+        if isinstance(response, list):
+            return [plain.data(each) for each in response]
+        return daemon.result(api, response, wait=wait) if method.starts else plain.data(response)
+
+
+globals().update(functions.made(_call, __name__))
+
+
+@contextmanager
+def _daemon(context: str | None) -> Iterator[Api]:
+    """Yield the API; what it refuses is raised as Salt shows it, with `info` for the modules that call this one."""
+    try:
+        with daemon.connect(daemon.settings(__opts__), context or "") as api:
+            yield api
+    except (grpc.RpcError, OperationError) as error:
+        text, info = daemon.explained(error)
+        raised = CommandExecutionError(text)
+        raised.info = info
+        raise raised from error
+    except (daemon.UnknownContextError, ValueError) as error:
+        raise SaltInvocationError(str(error)) from error
+    except OSError as error:
+        raise CommandExecutionError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def _local(source: str) -> Path:
+    if not source.startswith(_FROM_MASTER):
+        return Path(source)
+    cached = __salt__["cp.cache_file"](source)
+    if not cached:
+        raise CommandExecutionError(f"the master has no {source} for this minion")
+    return Path(cached)
+
+
+def _file(given: Any) -> Any:
+    """Return the text of the file that is named; what is no name as it is."""
+    if isinstance(given, str) and given.startswith((_FROM_MASTER, "/")):
+        try:
+            return _local(given).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandExecutionError(f"cannot read {given}: {error}") from error
+    return given
+
+
+def _text(given: Any) -> str:
+    found = _file(given)
+    return found if isinstance(found, str) else yaml.safe_dump(found)
+
+
+def _release(name: str) -> tuple[str, str]:
+    parent, _, release = functions.resource("apps", "releases", name).partition("/releases/")
+    if not release:
+        raise SaltInvocationError(f"{name!r} is not a release: write app/version, as in redis/7.0")
+    return parent, release

@@ -1,0 +1,68 @@
+"""What Salt does with the API's streams: archives that are sent, commands in jails, logs, events that are there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from jaild.client import READ_SECONDS, Api
+from jaild.salt import plain
+from jaild.v1 import builds_pb2, events_pb2, jails_pb2
+
+_CHUNK = 1 << 20
+
+
+def sent(stub: Any, request: Any, header: Any, archive: Path | None) -> Any:
+    """Send a header and the archive after it; return the operation. None: the header goes alone.
+
+    The header's size is set, and its digest where none is given. `OSError` if the archive cannot be read.
+    """
+    if archive is None or header.validate_only:
+        return stub(iter([request(header=header)]))
+    with archive.open("rb") as file:
+        header.size_bytes = archive.stat().st_size
+        header.sha256 = header.sha256 or hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        chunks = (request(chunk=chunk) for chunk in iter(lambda: file.read(_CHUNK), b""))
+        return stub(_after(request(header=header), chunks))
+
+
+def executed(api: Api, start: jails_pb2.ExecStart, stdin: bytes = b"", timeout: float | None = None) -> dict[str, Any]:
+    """Run a command in a jail; return `stdout`, `stderr` and `retcode`. Its end is waited for `timeout` seconds."""
+    requests = [jails_pb2.ExecInJailRequest(start=start)]
+    if stdin:
+        requests.append(jails_pb2.ExecInJailRequest(stdin=stdin))
+    requests.append(jails_pb2.ExecInJailRequest(end_of_stdin=True))
+    out, err, status = bytearray(), bytearray(), None
+    for part in api.jails.ExecInJail(iter(requests), timeout=timeout):
+        out += part.stdout
+        err += part.stderr
+        status = part.exit_status if part.HasField("exit_status") else status
+    return {"retcode": status, "stdout": out.decode(errors="replace"), "stderr": err.decode(errors="replace")}
+
+
+def logged(api: Api, request: jails_pb2.TailLogsRequest) -> str:
+    """Return what a jail wrote."""
+    return b"".join(part.data for part in api.jails.TailLogs(request, timeout=READ_SECONDS)).decode(errors="replace")
+
+
+def built(api: Api, request: builds_pb2.TailBuildRequest) -> str:
+    """Return what a build wrote so far."""
+    return b"".join(part.data for part in api.builds.TailBuild(request, timeout=READ_SECONDS)).decode(errors="replace")
+
+
+def happened(api: Api, request: events_pb2.WatchEventsRequest, limit: int) -> list[Any]:
+    """Return the events that are kept, at most `limit` if that is not 0."""
+    request.no_follow = True
+    call = api.events.WatchEvents(request, timeout=READ_SECONDS)
+    found = [plain.data(event) for event in islice(call, limit or None)]
+    call.cancel()
+    return found
+
+
+def _after(first: Any, others: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from others
