@@ -78,7 +78,7 @@ def result(api: client.Api, operation: Any, *, wait: bool = True) -> dict[str, A
 
 
 def explained(error: BaseException) -> tuple[str, dict[str, Any]]:
-    """Return an error of this module's calls as text with reason, problems and remedy, and the same as data."""
+    """Return an error of this module's calls as text with reason, problems and hints, and the same as data."""
     why = client.explanation(error)  # type: ignore[arg-type]
     head = f"{why.message} ({why.reason or why.code})"
     problems = [plain.data(problem) for problem in why.problems]
