@@ -32,3 +32,13 @@ async def zabbix(stage: Stage) -> AsyncIterator[Acts]:
         patch.setattr(command, "Zabbix", AtTheStub)
         yield {}
     stub.stop()
+
+
+async def feeds(stage: Stage) -> AsyncIterator[Acts]:
+    """Print what a jail uses for collectd and OpenTSDB."""
+    host = await stage.add("alpha")
+    await host.add_base("tiny-1")
+    await host.add_release("web/1")
+    written(stage.folder, {"web.yaml": "base: tiny-1\napp: web/1\nlimits: {memory: 1G}\n"})
+    await stage.quietly("jailctl jail create web -f web.yaml")
+    yield {}

@@ -44,6 +44,7 @@ STORIES: dict[str, Story] = {
     "standby": operators.standby,
     "salvage": operators.salvage,
     "zabbix": monitoring.zabbix,
+    "feeds": monitoring.feeds,
 }
 
 

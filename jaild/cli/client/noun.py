@@ -26,11 +26,11 @@ _ELSEWHERE = frozenset(
 
 
 class Verb(click.Command):
-    """One command. `examples` are command lines without `jailctl` in front."""
+    """One command. `examples` are command lines without `jailctl` in front; `feeds` further kinds of output."""
 
-    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(self, *args: Any, examples: Sequence[str] = (), feeds: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params = [*self.params, *options()]
+        self.params = [*self.params, *options(feeds)]
         self.examples = tuple(examples)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

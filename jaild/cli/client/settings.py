@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -32,6 +32,15 @@ class Settings:
     address: str = ""
     endpoint: str = ""
     follow: bool = False
+    feed: str = ""  # of those that the command has besides; then `form` does not count
+
+
+def _form(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    settings = ctx.ensure_object(Settings)
+    if value in {form.value for form in Form}:
+        settings.form, settings.feed = Form(value), ""
+    elif value is not None:
+        settings.feed = value
 
 
 def _store(field: str, convert: Callable[[Any], Any] = str) -> Callable[[click.Context, click.Parameter, Any], None]:
@@ -44,14 +53,14 @@ def _store(field: str, convert: Callable[[Any], Any] = str) -> Callable[[click.C
     return callback
 
 
-def options() -> list[click.Option]:
-    """Return the options that stand before or after the verb."""
+def options(feeds: Sequence[str] = ()) -> list[click.Option]:
+    """Return the options that stand before or after the verb; `feeds` are further outputs that it alone has."""
     return [
         click.Option(
             ["-o", "--output"],
-            type=click.Choice([form.value for form in Form]),
+            type=click.Choice([*(form.value for form in Form), *feeds]),
             expose_value=False,
-            callback=_store("form", Form),
+            callback=_form,
             help="How to print the result (default: table).",
         ),
         click.Option(

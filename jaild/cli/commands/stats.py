@@ -3,40 +3,61 @@
 from __future__ import annotations
 
 import operator
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+import grpc
 
 from jaild.cli.client import complete, references
 from jaild.cli.client.connection import READ_SECONDS, Api, connect
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
-from jaild.cli.output import listing, render
+from jaild.cli.output import feeds, listing, render
+from jaild.cli.output.exits import Exit
+from jaild.cli.output.failures import from_rpc
+from jaild.cli.output.feeds import Feed
 from jaild.cli.output.human import duration
 from jaild.cli.output.listing import Column, Look, listed
 from jaild.model.quantity import size
-from jaild.v1 import stats_pb2
+from jaild.v1 import host_pb2, stats_pb2
 
 Loads = Mapping[str, float]
+_MEASURE = 1.0  # seconds
+_PACE = "10"  # as collectd has it
 
 
-@click.command("stats", cls=Verb, examples=("stats", "stats cache web --interval 5", "stats --interval 0 -o json"))
+@click.command(
+    "stats",
+    cls=Verb,
+    feeds=[feed.value for feed in Feed],
+    examples=(
+        "stats",
+        "stats cache web --interval 5",
+        "stats --interval 0 -o json",
+        "stats -o collectd --interval 10s",
+        "stats -o opentsdb --interval 10s | nc tsd.example.com 4242",
+    ),
+)
 @click.argument("names", nargs=-1, type=references.jail, shell_complete=complete.jails, metavar="[NAME]...")
 @click.option(
     "--interval",
     type=references.seconds,
-    default="1s",
-    show_default=True,
     metavar="TIME",
-    help="Measure the CPU over so long where the system does not tell it itself; 0: only its time since the start.",
+    help="Measure the CPU over so long where the system does not tell it itself, 1s if it is not said; 0: only its time"
+    " since the start. collectd, opentsdb: measure so often, 10s or COLLECTD_INTERVAL if it is not said; 0: once.",
 )
 @listed
 @click.pass_obj
-def command(settings: Settings, *, names: Sequence[str], interval: float, look: Look) -> None:
+def command(settings: Settings, *, names: Sequence[str], interval: float | None, look: Look) -> None:
     """Print what jails use now: CPU, memory, processes, disk."""
+    if settings.feed:
+        _feed(settings, Feed(settings.feed), names, interval)
+        return
+    interval = _MEASURE if interval is None else interval
     with connect(settings) as api:
         first = jails = _measure(api, names)
         if interval and any(jail.HasField("cpu_seconds") and not jail.HasField("cpu_cores") for jail in first):
@@ -48,6 +69,40 @@ def command(settings: Settings, *, names: Sequence[str], interval: float, look: 
         render.document(settings.form, {"jails": rows})
         return
     listing.table(look, [_row(jail, loads) for jail in jails], _COLUMNS)
+
+
+def _feed(settings: Settings, feed: Feed, names: Sequence[str], interval: float | None) -> None:
+    given = feed is Feed.COLLECTD
+    host = os.environ.get("COLLECTD_HOSTNAME", "") if given else ""
+    if interval is None:
+        interval = (
+            references.seconds(os.environ.get("COLLECTD_INTERVAL", _PACE)) if given else references.seconds(_PACE)
+        )
+    with connect(settings) as api:
+        host = host or api.host.GetHost(host_pb2.GetHostRequest(), timeout=READ_SECONDS).name
+        due = time.monotonic()
+        jails: Sequence[Any] = _measure(api, names)
+        while True:
+            click.echo(
+                "".join(f"{line}\n" for jail in jails for line in feeds.lines(feed, host, interval, jail)), nl=False
+            )
+            if not interval:
+                return
+            due = max(due + interval, time.monotonic())  # what came too late is not made up for
+            time.sleep(due - time.monotonic())
+            jails = _measured_anyhow(settings, api, names)
+
+
+def _measured_anyhow(settings: Settings, api: Api, names: Sequence[str]) -> Sequence[Any]:
+    """Measure; say on stderr that the daemon is away, and return nothing."""
+    try:
+        return _measure(api, names)
+    except grpc.RpcError as error:
+        failure = from_rpc(error, settings.endpoint)
+        if failure.exit_code != Exit.UNAVAILABLE:
+            raise
+        click.echo(f"{failure.message}; trying again", err=True)
+        return []
 
 
 def _measure(api: Api, names: Sequence[str]) -> list[Any]:

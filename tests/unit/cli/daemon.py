@@ -376,9 +376,12 @@ class Stats(stats_pb2_grpc.StatsServicer):  # type: ignore[misc]
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
 
-    def ListJailStats(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+    def ListJailStats(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.daemon.requests.append(request)
-        return stats_pb2.ListJailStatsResponse(jails=self.daemon.stats.pop(0))
+        answer = self.daemon.stats.pop(0)
+        if isinstance(answer, grpc.StatusCode):
+            context.abort(answer, "away")
+        return stats_pb2.ListJailStatsResponse(jails=answer)
 
 
 class Events(events_pb2_grpc.EventsServicer):  # type: ignore[misc]

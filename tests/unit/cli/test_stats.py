@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import grpc
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from jaild.cli.output.exits import Exit
 from jaild.v1 import stats_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon
@@ -81,3 +84,58 @@ def test_a_jail_that_does_not_run_or_cannot_be_measured_says_so_in_its_row(jailc
     assert "not running" in first
     assert "5M" in first
     assert "rctl: it does not work" in second
+
+
+def test_collectd_gets_lines_of_its_own_types_with_its_own_name_and_pace(
+    jailctl: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLLECTD_HOSTNAME", "here")
+    monkeypatch.setenv("COLLECTD_INTERVAL", "0.010")
+    away = stats_pb2.JailStats(name="jails/away", sample_time=Timestamp(seconds=100), disk_bytes=1)
+    daemon.stats = [[measured(cpu=0.5, memory_limit_bytes=1 << 30), away], [measured(at=110.5, cpu=1.25)]]
+    result = jailctl("stats", "-o", "collectd")  # ends as the stub has no more
+    assert result.stdout.splitlines() == [
+        'PUTVAL "here/jaild-web/gauge-running" interval=0.010 100.000:1',
+        'PUTVAL "here/jaild-web/total_time_in_ms-cpu" interval=0.010 100.000:500',
+        'PUTVAL "here/jaild-web/memory-used" interval=0.010 100.000:67108864',
+        'PUTVAL "here/jaild-web/memory-limit" interval=0.010 100.000:1073741824',
+        'PUTVAL "here/jaild-web/gauge-processes" interval=0.010 100.000:7',
+        'PUTVAL "here/jaild-web/df_complex-data" interval=0.010 100.000:1048576',
+        'PUTVAL "here/jaild-web/df_complex-disk" interval=0.010 100.000:3145728',
+        'PUTVAL "here/jaild-away/gauge-running" interval=0.010 100.000:0',
+        'PUTVAL "here/jaild-away/df_complex-data" interval=0.010 100.000:0',
+        'PUTVAL "here/jaild-away/df_complex-disk" interval=0.010 100.000:1',
+        'PUTVAL "here/jaild-web/gauge-running" interval=0.010 110.500:1',
+        'PUTVAL "here/jaild-web/total_time_in_ms-cpu" interval=0.010 110.500:1250',
+        'PUTVAL "here/jaild-web/memory-used" interval=0.010 110.500:67108864',
+        'PUTVAL "here/jaild-web/gauge-processes" interval=0.010 110.500:7',
+        'PUTVAL "here/jaild-web/df_complex-data" interval=0.010 110.500:1048576',
+        'PUTVAL "here/jaild-web/df_complex-disk" interval=0.010 110.500:3145728',
+    ]
+
+
+def test_opentsdb_gets_the_names_of_the_metrics_and_the_hosts_own(jailctl: Run, daemon: Daemon) -> None:
+    daemon.stats = [[measured(cpu=1234567.25)]]
+    result = jailctl("stats", "-o", "opentsdb", "--interval", "0")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[:3] == [
+        "put jaild_jail_running 100 1 host=alpha jail=web",
+        "put jaild_jail_cpu_seconds_total 100 1234567.25 host=alpha jail=web",
+        "put jaild_jail_memory_bytes 100 67108864 host=alpha jail=web",
+    ]
+
+
+def test_a_daemon_that_is_away_for_a_while_does_not_end_a_feed(jailctl: Run, daemon: Daemon) -> None:
+    daemon.stats = [[measured()], grpc.StatusCode.UNAVAILABLE, [measured(at=120.0)]]
+    result = jailctl("stats", "-o", "opentsdb", "--interval", "0.01")
+    assert [line.split()[2] for line in result.stdout.splitlines() if "running" in line] == ["100", "120"]
+    assert "trying again" in result.stderr
+
+
+def test_a_pace_that_is_none_is_refused(jailctl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLLECTD_INTERVAL", "often")
+    assert jailctl("stats", "-o", "collectd").exit_code == Exit.USAGE
+
+
+def test_the_other_commands_have_no_feeds(jailctl: Run) -> None:
+    assert jailctl("jail", "ls", "-o", "collectd").exit_code == Exit.USAGE
