@@ -435,7 +435,7 @@ class Daemon:
         self.channels: list[channels_pb2.Channel] = []
         self.evacuations: list[evacuations_pb2.Evacuation] = []
         self.rollouts: list[rollouts_pb2.Rollout] = []
-        self.stats: list[list[stats_pb2.JailStats]] = []
+        self.stats: list[list[stats_pb2.JailStats] | grpc.StatusCode] = []
         self.history: list[histories_pb2.HistoryEntry] = []
         self.report = salvage_pb2.SalvageReport()
         self.answers: list[Any] = []
