@@ -380,7 +380,7 @@ class Stats(stats_pb2_grpc.StatsServicer):  # type: ignore[misc]
         self.daemon.requests.append(request)
         answer = self.daemon.stats.pop(0)
         if isinstance(answer, grpc.StatusCode):
-            context.abort(answer, "away")
+            raise context.abort(answer, "away")
         return stats_pb2.ListJailStatsResponse(jails=answer)
 
 
