@@ -38,7 +38,7 @@ def _stats(watched: Watched, feed: str) -> list[str]:
     return [*_JAILCTL, "stats", "-o", feed, "--address", f"unix://{watched.node.folder}/jaild.sock"]
 
 
-@pytest.mark.real("collectd", "unshare")
+@pytest.mark.real("Linux", "collectd", "unshare")
 def test_collectd_runs_it_and_has_its_values(watched: Watched, tmp_path: Path) -> None:
     argv = ["/usr/bin/env", f"PYTHONPATH={CHECKOUT}", *_stats(watched, "collectd")]
     words = " ".join(json.dumps(word) for word in argv)
