@@ -88,8 +88,9 @@ def _feed(settings: Settings, feed: Feed, names: Sequence[str], interval: float 
             )
             if not interval:
                 return
-            due = max(due + interval, time.monotonic())  # what came too late is not made up for
-            time.sleep(due - time.monotonic())
+            now = time.monotonic()
+            due = max(due + interval, now)  # what came too late is not made up for
+            time.sleep(due - now)
             jails = _measured_anyhow(settings, api, names)
 
 
