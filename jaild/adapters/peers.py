@@ -45,6 +45,7 @@ from jaild.peer.v1 import (
     standby_pb2,
     standby_pb2_grpc,
 )
+from jaild.ports.peer import Address
 from jaild.ports.salvage import Written
 from jaild.rpc import chunks, status, structs
 from jaild.rpc.tls import TlsFiles
@@ -93,6 +94,11 @@ class GrpcPeers:
     def names(self) -> tuple[str, ...]:
         """Return their names, sorted."""
         return tuple(sorted(self._addresses))
+
+    def address(self, name: str) -> Address | None:
+        """Return where one is; None if there is none of that name."""
+        found = self._addresses.get(name)
+        return Address(found.address, found.server_name) if found is not None else None
 
     def get(self, name: str) -> GrpcPeer:
         """Return one. Raises `NotFoundError` (PEER_UNKNOWN), `UnavailableError` (TLS_FILE_UNREADABLE)."""

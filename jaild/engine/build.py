@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from jaild.engine.deleted_jails import DeletedJails
@@ -100,6 +101,7 @@ def build(ports: Ports, place: Place) -> Engine:
     """Put the engine together. Nothing is started."""
     clock, store = ports.clock, ports.store
     inventory = Inventory(Layout(place.dataset), ports.zfs, ports.files)
+    inventory.address_of = partial(_address, ports.peers)
     events = Events(store, clock)
     supervisor = Supervisor(clock, events.emit)
     operations = Operations(store, clock)
@@ -124,3 +126,8 @@ def build(ports: Ports, place: Place) -> Engine:
         deleted=DeletedJails(inventory, store, clock),
         reserve=Reserve(inventory.where, ports.zfs, supervisor),
     )
+
+
+def _address(peers: Peers, name: str) -> str:
+    where = peers.address(name)
+    return where.address if where is not None else ""

@@ -32,11 +32,13 @@ class Events:
     async def emit(self, kind: str, target: str, message: str = "", **detail: str) -> None:
         """Append an event; it is on disk when this returns.
 
-        If there is no room on the disk it is in the log only, and counted: what happened goes on, an abort above all.
+        A detail that says nothing is left out. If there is no room on the disk it is in the log only, and counted: what
+        happened goes on, an abort above all.
         """
         for hear in self.on_event:
             hear(kind, target)
-        detail = all_clipped({"message": message, **detail}, bounds.EVENT_TEXT)
+        told = {name: text for name, text in detail.items() if text}
+        detail = all_clipped({"message": message, **told}, bounds.EVENT_TEXT)
         message = detail.pop("message")
         gone, self._lost = self._lost, 0
         try:

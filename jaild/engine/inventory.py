@@ -138,8 +138,7 @@ class Inventory:
 
     def __init__(self, where: Layout, zfs: Zfs, files: Files) -> None:
         self.where = where
-        self.host_id = ""
-        self.host_name = ""
+        self.host_id = self.host_name = ""
         self.shut_down = False  # the jails were stopped for the host's shutdown
         self.to_start: set[str] = set()  # jails whose turn at the daemon's start, or of start-jails, is still to come
         self.bases: dict[str, Layer[BaseRecord]] = {}
@@ -148,6 +147,7 @@ class Inventory:
         self.jails: dict[str, JailEntry] = {}
         self.folder_of_jails = Path("/nonexistent")
         self.host_names: dict[str, str] = {}  # host id -> name, as far as peers told
+        self.address_of: Callable[[str], str] = lambda _: ""  # of a peer by name, host:port; '' for none
         self.needed: Mapping[str, tuple[str, ...]] = {}  # what comes here -> paths of the layers that it will refer to
         self.needed_by: list[Callable[[], Iterable[Reference]]] = []  # what else rooms say that something refers to
         self.known_epochs: Mapping[str, int] = {}  # jail's uid -> the highest epoch that the journals saw
@@ -346,13 +346,15 @@ class Inventory:
 
     def claim(self, entry: JailEntry, record: JailRecord) -> Claim:
         """Return what is decided by what may be done with a jail."""
+        owner = self.host_names.get(record.owner, record.peer)
         return Claim(
             jail=entry.name,
             record=record,
             host=self.host_id,
             known_epoch=self.known_epochs.get(record.uid, 0),
             unconfirmed=entry.unconfirmed,
-            owner_name=self.host_names.get(record.owner, record.peer),
+            owner_name=owner,
+            owner_address=self.address_of(owner),
         )
 
     def may(self, entry: JailEntry, intent: Intent) -> bool:
@@ -490,10 +492,7 @@ _Thing = TypeVar("_Thing")
 
 
 def _lookup(things: dict[str, _Thing], key: str, reason: str, kind: str, resource: str) -> _Thing:
-    try:
+    if key in things:
         return things[key]
-    except KeyError:
-        known = ", ".join(sorted(things)[:10]) or "none"
-        raise NotFoundError(
-            reason, f"there is no {kind} {key} on this host", hint=f"there are: {known}", resource=resource
-        ) from None
+    hint = f"there are: {', '.join(sorted(things)[:10]) or 'none'}"
+    raise NotFoundError(reason, f"there is no {kind} {key} on this host", hint=hint, resource=resource)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -16,7 +16,7 @@ from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundErro
 from jaild.model.jails.ownership import MOUNTED
 from jaild.model.layers.records import JailRecord, Ownership, decode
 from jaild.model.migration.streams import PROTOCOL
-from jaild.model.views import HostView, JailState, Reloaded
+from jaild.model.views import HostView, JailState, PeerView, Reloaded
 from jaild.ports.zfs import Dataset
 from jaild.rollouts.service import Rollouts
 from jaild.sinks.service import EventSinks
@@ -259,7 +259,7 @@ class Host:
             available=root.available if root is not None else 0,
             jails=len(owned),
             running=running,
-            peers=self._peers.names(),
+            peers=tuple(self._known_peers()),
             started=self._started,
             ready_seconds=self._ready_seconds,
             repairs=tuple(self._recovery.repairs),
@@ -270,6 +270,11 @@ class Host:
             warnings=tuple(filter(None, (self._events.trouble(), *self._unended(), *self._sinks.warnings()))),
             metrics=self._metrics,
         )
+
+    def _known_peers(self) -> Iterator[PeerView]:
+        for name in self._peers.names():
+            if (where := self._peers.address(name)) is not None:
+                yield PeerView(name=name, address=where.address, server_name=where.server_name)
 
 
 def _jail_of(dataset: str, jails: str) -> str:

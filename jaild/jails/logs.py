@@ -193,7 +193,7 @@ class Logs:
             marks = await self._read_marks(jail)
             position = logtimes.begin_of(marks, asked.since)
             stop = logtimes.end_of(marks, asked.until) if asked.until else None
-        if asked.lines:
+        if asked.lines is not None:
             position = max(position, await self._files.line_start(path, asked.lines))
         pieces = self._timed(jail, position, stop, asked) if asked.times else self._plain(path, position, stop, asked)
         async for piece in pieces:

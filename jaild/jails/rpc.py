@@ -312,7 +312,7 @@ class JailsServicer:
         self, request: jails_pb2.TailLogsRequest, _: Context
     ) -> AsyncIterator[jails_pb2.TailLogsResponse]:
         """Send what the jail wrote."""
-        logs = self._jails.logs(names.jail(request.name), log_of(request))
+        logs = self._jails.logs(names.jail(request.name), log_of(request), here=request.here)
         async with streams.closing(logs) as stream:
             async for piece in stream:
                 after, by = moments.timestamp(piece.after), moments.timestamp(piece.by)

@@ -348,8 +348,8 @@ class Jails:
             )
 
     async def generations(self, name: str) -> Generations:
-        """Return a jail's generations, newest first."""
-        entry = self._inventory.jail(name)
+        """Return a jail's generations, newest first. JAIL_MOVED and the like: ask its owner."""
+        entry = self._look_into(name)
         return list((await self._inventory.generations(entry)).values())[::-1]
 
     async def render_template(self, name: str, values: Mapping[str, str]) -> str:
@@ -387,7 +387,17 @@ class Jails:
             terminal=terminal,
         )
 
-    def logs(self, name: str, asked: LogQuery) -> AsyncIterator[LogPiece]:
-        """Yield what a jail wrote."""
-        self._inventory.jail(name)
+    def logs(self, name: str, asked: LogQuery, *, here: bool = False) -> AsyncIterator[LogPiece]:
+        """Yield what a jail wrote. JAIL_MOVED and the like, unless `here`: what it wrote when it was on this host."""
+        if here:
+            self._inventory.jail(name)
+        else:
+            self._look_into(name)
         return self._logs.read(name, asked)
+
+    def _look_into(self, name: str) -> JailEntry:
+        """Return a jail whose insides are here, or ought to be: also one whose record cannot be read."""
+        entry = self._inventory.jail(name)
+        if entry.record is not None:
+            self._inventory.permitted(name, Intent.LOOK_INTO)
+        return entry

@@ -125,7 +125,7 @@ class Precopy:
             predicted_downtime=decision.predicted,
             predicted_at_least=fixed.at_least,
             rate=int(session.rounds[-1].bytes / max(session.rounds[-1].seconds, 1e-3)),
-            bytes_total=session.journal.bytes + (written or 0),
+            bytes_total=session.journal.bytes + written if written else 0,
             message=self.told(session),
         )
         match decision:

@@ -159,6 +159,14 @@ class MigrationSession(saga.Attempt):
         self.journal = msgspec.structs.replace(self.journal, bytes=self.journal.bytes + size)
         self.handle.progress(self.journal.bytes)
 
+    def expected(self) -> int:
+        """Return how many bytes have to be sent for the first round; 0 where that is not known: an increment's."""
+        if any(state.snapshot_guids or state.resume_token for state in self.states.values()):
+            return 0
+        offered = self.journal.offer.jail
+        layers = [layer.size_bytes for layer in offered.layers if layer.path in self.missing_layers]
+        return sum(layers) + sum(dataset.size_bytes for dataset in offered.datasets)
+
     def usable(self, token: str) -> str:
         """Return a token, or '' when going on from it has brought nothing for some times: it is stuck."""
         self.tries[token] = self.tries.get(token, 0) + 1

@@ -150,12 +150,12 @@ class SourceMigration:
             session.handle.note(plan=examined.plan)
         examined.plan.require_clean()
         session.open(examined)
-        size = sum(dataset.size_bytes for dataset in session.journal.offer.jail.datasets)
-        session.handle.note(resumable=terms.resumable, bytes_total=size)
+        session.handle.note(resumable=terms.resumable)
 
     async def _begin(self, session: MigrationSession) -> None:
         await session.write()
         await session.connect()
+        session.handle.note(bytes_total=session.expected())
 
     async def _until_it_may_be_frozen(self, session: MigrationSession) -> None:
         await self._precopy.until_it_fits(session)

@@ -187,6 +187,7 @@ class TargetMigration:
                 migration=offer.migration,
                 peer=offer.source_name,
                 standbys=standbys_of(offer.jail, self._inventory.host_name),
+                created=offer.jail.created or record.created,
             )
             await self._datasets.write(entry, coming)
 

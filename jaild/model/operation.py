@@ -112,7 +112,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     phases: tuple[PhaseReport, ...] = ()  # what it has gone through
     message: str = ""
     bytes_done: int = 0
-    bytes_total: int = 0
+    bytes_total: int = 0  # never less than `bytes_done`: an estimate that was exceeded is none (0)
     predicted_downtime: float | None = None  # seconds
     predicted_at_least: bool = False  # it may be far more: something that it is made of is not known
     downtime: float | None = None  # seconds, measured
@@ -148,6 +148,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def changed(self, at: Moment, **fields: Any) -> Operation:
         """Return it with these fields, each cut to its bound, and the time counted."""
         kept = {name: _CUTS[name](value) if name in _CUTS and value else value for name, value in fields.items()}
+        if kept.get("bytes_total", self.bytes_total) < kept.get("bytes_done", self.bytes_done):
+            kept["bytes_total"] = 0
         return msgspec.structs.replace(self.counted(at.monotonic), updated=at.now, **kept)
 
     def in_phase(self, at: Moment, phase: str, message: str, stop: Stop) -> Operation:

@@ -170,6 +170,14 @@ class BackgroundTask(msgspec.Struct, frozen=True, kw_only=True):
     at_work: float  # seconds since the attempt under way began; 0 between attempts
 
 
+class PeerView(msgspec.Struct, frozen=True, kw_only=True):
+    """Another host, as this one's configuration has it."""
+
+    name: str
+    address: str  # host:port
+    server_name: str = ""  # whom its certificate names, if not that
+
+
 class HostView(msgspec.Struct, frozen=True, kw_only=True):
     """The host itself."""
 
@@ -188,7 +196,7 @@ class HostView(msgspec.Struct, frozen=True, kw_only=True):
     available: int
     jails: int
     running: int
-    peers: tuple[str, ...]
+    peers: tuple[PeerView, ...]
     started: float
     ready_seconds: float
     repairs: tuple[str, ...]

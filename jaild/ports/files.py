@@ -51,7 +51,7 @@ class Files(Protocol):
         """Return at most `size` bytes from a position; b'' at the end, or if there is no file."""
 
     async def line_start(self, path: Path, lines: int) -> int:
-        """Return the position at which the last `lines` lines begin; 0 if there are fewer."""
+        """Return the position at which the last `lines` lines begin, the end for none; 0 if there are fewer."""
 
     async def size(self, path: Path) -> int:
         """Return a file's size in bytes; 0 if there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from jaild.model.migration.protocol import (
     Acceptance,
@@ -74,11 +74,21 @@ class Peer(Protocol):
         """Asked by a target in PREPARED of the source: how did the hand-over end."""
 
 
+class Address(NamedTuple):
+    """Where a peer's daemon is reached."""
+
+    address: str  # host:port
+    server_name: str = ""  # whom its certificate names, if not that
+
+
 class Peers(Protocol):
     """The configured peers."""
 
     def names(self) -> tuple[str, ...]:
         """Return their names, sorted."""
+
+    def address(self, name: str) -> Address | None:
+        """Return where one is; None if there is none of that name."""
 
     def get(self, name: str) -> Peer:
         """Return one. Raises `NotFoundError` (PEER_UNKNOWN) that lists the configured ones."""

@@ -136,6 +136,7 @@ class ReplicaStore:
             migration="",
             standbys=(),
             replica=replica,
+            created=offer.jail.created or record.created,
         )
         self._show(entry, offer)
         if wanted != record:
@@ -186,7 +187,7 @@ class ReplicaStore:
             state=Ownership.STANDBY,
             generation=offer.jail.generation,
             desired=Desired(offer.jail.desired),
-            created=self._clock.now(),
+            created=offer.jail.created or self._clock.now(),
             peer=offer.source_name,
             replica=Replica(interval=offer.interval, others=offer.others),
         )

@@ -169,6 +169,7 @@ async def offer_of(
         standbys=tuple(sorted(to_be_confirmed(record, active.spec, inventory.host_name))),
         staged=record.staged,
         removed_guids=record.removed_guids,
+        created=record.created,
     )
 
 

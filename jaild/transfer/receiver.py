@@ -241,7 +241,7 @@ class Receiver:
             state=Ownership.INCOMING,
             generation=jail.generation,
             desired=Desired(jail.desired),
-            created=self._clock.now(),
+            created=jail.created or self._clock.now(),
             migration=journal.id,
             peer=journal.peer,
             standbys=standbys_of(jail, self._inventory.host_name),

@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from jaild.v1 import common_pb2 as jaild_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13jaild/v1/host.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\"\x10\n\x0eGetHostRequest\"\x84\x05\n\x08HostInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x15\n\rpeer_protocol\x18\x04 \x01(\x05\x12\x0b\n\x03zfs\x18\x05 \x01(\t\x12\x41\n\x10zfs_capabilities\x18\x06 \x03(\x0b\x32\'.jaild.v1.HostInfo.ZfsCapabilitiesEntry\x12\x0f\n\x07runtime\x18\x07 \x01(\t\x12\x0e\n\x06kernel\x18\x08 \x01(\t\x12\x11\n\tosreldate\x18\t \x01(\x05\x12\x0f\n\x07machine\x18\n \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x0b \x01(\t\x12\x12\n\nused_bytes\x18\x0c \x01(\x03\x12\x17\n\x0f\x61vailable_bytes\x18\r \x01(\x03\x12\r\n\x05jails\x18\x0e \x01(\x05\x12\x0f\n\x07running\x18\x0f \x01(\x05\x12\r\n\x05peers\x18\x10 \x03(\t\x12.\n\nstart_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rready_seconds\x18\x12 \x01(\x01\x12\x0f\n\x07repairs\x18\x13 \x03(\t\x12\"\n\x05\x64rain\x18\x14 \x01(\x0b\x32\x13.jaild.v1.HostDrain\x12\x11\n\tshut_down\x18\x15 \x01(\x08\x12\x18\n\x10\x62\x61\x63kground_tasks\x18\x16 \x01(\x05\x12,\n\rfailing_tasks\x18\x17 \x03(\x0b\x32\x15.jaild.v1.FailingTask\x12\x10\n\x08warnings\x18\x19 \x03(\t\x12\x13\n\x0bmetrics_url\x18\x1a \x01(\t\x1a\x36\n\x14ZfsCapabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x08:\x02\x38\x01\"\x9a\x01\n\x0b\x46\x61ilingTask\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\x05\x12\x10\n\x08\x66\x61ilures\x18\x04 \x01(\x05\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61t_work\x18\x07 \x01(\x01\"U\n\tHostDrain\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"@\n\x17ListAuditEntriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Z\n\x18ListAuditEntriesResponse\x12%\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x14.jaild.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xaf\x01\n\nAuditEntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x0e\n\x06target\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x0f\n\x07outcome\x18\x07 \x01(\t\x12\x11\n\toperation\x18\x08 \x01(\t\"3\n\x1aReloadConfigurationRequest\x12\x15\n\rvalidate_only\x18\x01 \x01(\x08\"E\n\x1bReloadConfigurationResponse\x12\x0f\n\x07\x61pplied\x18\x01 \x03(\t\x12\x15\n\rneeds_restart\x18\x02 \x03(\t\">\n\x11StartJailsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"j\n\x10StopJailsRequest\x12+\n\x08\x64\x65\x61\x64line\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x32\xee\x03\n\x04Host\x12\x37\n\x07GetHost\x12\x18.jaild.v1.GetHostRequest\x1a\x12.jaild.v1.HostInfo\x12Y\n\x10ListAuditEntries\x12!.jaild.v1.ListAuditEntriesRequest\x1a\".jaild.v1.ListAuditEntriesResponse\x12\x62\n\x13ReloadConfiguration\x12$.jaild.v1.ReloadConfigurationRequest\x1a%.jaild.v1.ReloadConfigurationResponse\x12w\n\nStartJails\x12\x1b.jaild.v1.StartJailsRequest\x1a\x1d.google.longrunning.Operation\"-\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadata\x12u\n\tStopJails\x12\x1a.jaild.v1.StopJailsRequest\x1a\x1d.google.longrunning.Operation\"-\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13jaild/v1/host.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\"\x10\n\x0eGetHostRequest\"\xb3\x05\n\x08HostInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x15\n\rpeer_protocol\x18\x04 \x01(\x05\x12\x0b\n\x03zfs\x18\x05 \x01(\t\x12\x41\n\x10zfs_capabilities\x18\x06 \x03(\x0b\x32\'.jaild.v1.HostInfo.ZfsCapabilitiesEntry\x12\x0f\n\x07runtime\x18\x07 \x01(\t\x12\x0e\n\x06kernel\x18\x08 \x01(\t\x12\x11\n\tosreldate\x18\t \x01(\x05\x12\x0f\n\x07machine\x18\n \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x0b \x01(\t\x12\x12\n\nused_bytes\x18\x0c \x01(\x03\x12\x17\n\x0f\x61vailable_bytes\x18\r \x01(\x03\x12\r\n\x05jails\x18\x0e \x01(\x05\x12\x0f\n\x07running\x18\x0f \x01(\x05\x12\r\n\x05peers\x18\x10 \x03(\t\x12.\n\nstart_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rready_seconds\x18\x12 \x01(\x01\x12\x0f\n\x07repairs\x18\x13 \x03(\t\x12\"\n\x05\x64rain\x18\x14 \x01(\x0b\x32\x13.jaild.v1.HostDrain\x12\x11\n\tshut_down\x18\x15 \x01(\x08\x12\x18\n\x10\x62\x61\x63kground_tasks\x18\x16 \x01(\x05\x12,\n\rfailing_tasks\x18\x17 \x03(\x0b\x32\x15.jaild.v1.FailingTask\x12\x10\n\x08warnings\x18\x19 \x03(\t\x12\x13\n\x0bmetrics_url\x18\x1a \x01(\t\x12-\n\x0epeer_addresses\x18\x1b \x03(\x0b\x32\x15.jaild.v1.PeerAddress\x1a\x36\n\x14ZfsCapabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x08:\x02\x38\x01\"A\n\x0bPeerAddress\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x13\n\x0bserver_name\x18\x03 \x01(\t\"\x9a\x01\n\x0b\x46\x61ilingTask\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\x05\x12\x10\n\x08\x66\x61ilures\x18\x04 \x01(\x05\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61t_work\x18\x07 \x01(\x01\"U\n\tHostDrain\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"@\n\x17ListAuditEntriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Z\n\x18ListAuditEntriesResponse\x12%\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x14.jaild.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xaf\x01\n\nAuditEntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x0e\n\x06target\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x0f\n\x07outcome\x18\x07 \x01(\t\x12\x11\n\toperation\x18\x08 \x01(\t\"3\n\x1aReloadConfigurationRequest\x12\x15\n\rvalidate_only\x18\x01 \x01(\x08\"E\n\x1bReloadConfigurationResponse\x12\x0f\n\x07\x61pplied\x18\x01 \x03(\t\x12\x15\n\rneeds_restart\x18\x02 \x03(\t\">\n\x11StartJailsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"j\n\x10StopJailsRequest\x12+\n\x08\x64\x65\x61\x64line\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x32\xee\x03\n\x04Host\x12\x37\n\x07GetHost\x12\x18.jaild.v1.GetHostRequest\x1a\x12.jaild.v1.HostInfo\x12Y\n\x10ListAuditEntries\x12!.jaild.v1.ListAuditEntriesRequest\x1a\".jaild.v1.ListAuditEntriesResponse\x12\x62\n\x13ReloadConfiguration\x12$.jaild.v1.ReloadConfigurationRequest\x1a%.jaild.v1.ReloadConfigurationResponse\x12w\n\nStartJails\x12\x1b.jaild.v1.StartJailsRequest\x1a\x1d.google.longrunning.Operation\"-\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadata\x12u\n\tStopJails\x12\x1a.jaild.v1.StopJailsRequest\x1a\x1d.google.longrunning.Operation\"-\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,27 +45,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETHOSTREQUEST']._serialized_start=187
   _globals['_GETHOSTREQUEST']._serialized_end=203
   _globals['_HOSTINFO']._serialized_start=206
-  _globals['_HOSTINFO']._serialized_end=850
-  _globals['_HOSTINFO_ZFSCAPABILITIESENTRY']._serialized_start=796
-  _globals['_HOSTINFO_ZFSCAPABILITIESENTRY']._serialized_end=850
-  _globals['_FAILINGTASK']._serialized_start=853
-  _globals['_FAILINGTASK']._serialized_end=1007
-  _globals['_HOSTDRAIN']._serialized_start=1009
-  _globals['_HOSTDRAIN']._serialized_end=1094
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=1096
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=1160
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=1162
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=1252
-  _globals['_AUDITENTRY']._serialized_start=1255
-  _globals['_AUDITENTRY']._serialized_end=1430
-  _globals['_RELOADCONFIGURATIONREQUEST']._serialized_start=1432
-  _globals['_RELOADCONFIGURATIONREQUEST']._serialized_end=1483
-  _globals['_RELOADCONFIGURATIONRESPONSE']._serialized_start=1485
-  _globals['_RELOADCONFIGURATIONRESPONSE']._serialized_end=1554
-  _globals['_STARTJAILSREQUEST']._serialized_start=1556
-  _globals['_STARTJAILSREQUEST']._serialized_end=1618
-  _globals['_STOPJAILSREQUEST']._serialized_start=1620
-  _globals['_STOPJAILSREQUEST']._serialized_end=1726
-  _globals['_HOST']._serialized_start=1729
-  _globals['_HOST']._serialized_end=2223
+  _globals['_HOSTINFO']._serialized_end=897
+  _globals['_HOSTINFO_ZFSCAPABILITIESENTRY']._serialized_start=843
+  _globals['_HOSTINFO_ZFSCAPABILITIESENTRY']._serialized_end=897
+  _globals['_PEERADDRESS']._serialized_start=899
+  _globals['_PEERADDRESS']._serialized_end=964
+  _globals['_FAILINGTASK']._serialized_start=967
+  _globals['_FAILINGTASK']._serialized_end=1121
+  _globals['_HOSTDRAIN']._serialized_start=1123
+  _globals['_HOSTDRAIN']._serialized_end=1208
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=1210
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=1274
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=1276
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=1366
+  _globals['_AUDITENTRY']._serialized_start=1369
+  _globals['_AUDITENTRY']._serialized_end=1544
+  _globals['_RELOADCONFIGURATIONREQUEST']._serialized_start=1546
+  _globals['_RELOADCONFIGURATIONREQUEST']._serialized_end=1597
+  _globals['_RELOADCONFIGURATIONRESPONSE']._serialized_start=1599
+  _globals['_RELOADCONFIGURATIONRESPONSE']._serialized_end=1668
+  _globals['_STARTJAILSREQUEST']._serialized_start=1670
+  _globals['_STARTJAILSREQUEST']._serialized_end=1732
+  _globals['_STOPJAILSREQUEST']._serialized_start=1734
+  _globals['_STOPJAILSREQUEST']._serialized_end=1840
+  _globals['_HOST']._serialized_start=1843
+  _globals['_HOST']._serialized_end=2337
 # @@protoc_insertion_point(module_scope)

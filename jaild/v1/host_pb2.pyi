@@ -16,7 +16,7 @@ class GetHostRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class HostInfo(_message.Message):
-    __slots__ = ("id", "name", "version", "peer_protocol", "zfs", "zfs_capabilities", "runtime", "kernel", "osreldate", "machine", "dataset", "used_bytes", "available_bytes", "jails", "running", "peers", "start_time", "ready_seconds", "repairs", "drain", "shut_down", "background_tasks", "failing_tasks", "warnings", "metrics_url")
+    __slots__ = ("id", "name", "version", "peer_protocol", "zfs", "zfs_capabilities", "runtime", "kernel", "osreldate", "machine", "dataset", "used_bytes", "available_bytes", "jails", "running", "peers", "start_time", "ready_seconds", "repairs", "drain", "shut_down", "background_tasks", "failing_tasks", "warnings", "metrics_url", "peer_addresses")
     class ZfsCapabilitiesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,7 @@ class HostInfo(_message.Message):
     FAILING_TASKS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     METRICS_URL_FIELD_NUMBER: _ClassVar[int]
+    PEER_ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     version: str
@@ -74,7 +75,18 @@ class HostInfo(_message.Message):
     failing_tasks: _containers.RepeatedCompositeFieldContainer[FailingTask]
     warnings: _containers.RepeatedScalarFieldContainer[str]
     metrics_url: str
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., peer_protocol: _Optional[int] = ..., zfs: _Optional[str] = ..., zfs_capabilities: _Optional[_Mapping[str, bool]] = ..., runtime: _Optional[str] = ..., kernel: _Optional[str] = ..., osreldate: _Optional[int] = ..., machine: _Optional[str] = ..., dataset: _Optional[str] = ..., used_bytes: _Optional[int] = ..., available_bytes: _Optional[int] = ..., jails: _Optional[int] = ..., running: _Optional[int] = ..., peers: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., ready_seconds: _Optional[float] = ..., repairs: _Optional[_Iterable[str]] = ..., drain: _Optional[_Union[HostDrain, _Mapping]] = ..., shut_down: bool = ..., background_tasks: _Optional[int] = ..., failing_tasks: _Optional[_Iterable[_Union[FailingTask, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., metrics_url: _Optional[str] = ...) -> None: ...
+    peer_addresses: _containers.RepeatedCompositeFieldContainer[PeerAddress]
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., peer_protocol: _Optional[int] = ..., zfs: _Optional[str] = ..., zfs_capabilities: _Optional[_Mapping[str, bool]] = ..., runtime: _Optional[str] = ..., kernel: _Optional[str] = ..., osreldate: _Optional[int] = ..., machine: _Optional[str] = ..., dataset: _Optional[str] = ..., used_bytes: _Optional[int] = ..., available_bytes: _Optional[int] = ..., jails: _Optional[int] = ..., running: _Optional[int] = ..., peers: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., ready_seconds: _Optional[float] = ..., repairs: _Optional[_Iterable[str]] = ..., drain: _Optional[_Union[HostDrain, _Mapping]] = ..., shut_down: bool = ..., background_tasks: _Optional[int] = ..., failing_tasks: _Optional[_Iterable[_Union[FailingTask, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., metrics_url: _Optional[str] = ..., peer_addresses: _Optional[_Iterable[_Union[PeerAddress, _Mapping]]] = ...) -> None: ...
+
+class PeerAddress(_message.Message):
+    __slots__ = ("name", "address", "server_name")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    SERVER_NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    address: str
+    server_name: str
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., server_name: _Optional[str] = ...) -> None: ...
 
 class FailingTask(_message.Message):
     __slots__ = ("name", "target", "attempts", "failures", "error", "since", "at_work")

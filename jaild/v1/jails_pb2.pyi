@@ -720,20 +720,22 @@ class ExecInJailResponse(_message.Message):
     def __init__(self, stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., exit_status: _Optional[int] = ...) -> None: ...
 
 class TailLogsRequest(_message.Message):
-    __slots__ = ("name", "lines", "follow", "since", "until", "timestamps")
+    __slots__ = ("name", "lines", "follow", "since", "until", "timestamps", "here")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
     UNTIL_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMPS_FIELD_NUMBER: _ClassVar[int]
+    HERE_FIELD_NUMBER: _ClassVar[int]
     name: str
     lines: int
     follow: bool
     since: _timestamp_pb2.Timestamp
     until: _timestamp_pb2.Timestamp
     timestamps: bool
-    def __init__(self, name: _Optional[str] = ..., lines: _Optional[int] = ..., follow: bool = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., timestamps: bool = ...) -> None: ...
+    here: bool
+    def __init__(self, name: _Optional[str] = ..., lines: _Optional[int] = ..., follow: bool = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., timestamps: bool = ..., here: bool = ...) -> None: ...
 
 class TailLogsResponse(_message.Message):
     __slots__ = ("data", "after", "by")

@@ -18,6 +18,7 @@ import grpc
 from jaild.adapters.peers import Connection, GrpcPeer
 from jaild.model.errors import NotFoundError
 from jaild.peer.v1 import peer_pb2
+from jaild.ports.peer import Address
 from tests.fakes.edge import CallContext, Channel, failure, served_as
 from tests.fakes.faults import At, Crash, Life, is_at
 
@@ -138,6 +139,10 @@ class LinkedPeers:
     def names(self) -> tuple[str, ...]:
         """Return their names, sorted."""
         return tuple(sorted(name for name in self._network.hosts if name != self._source.name))
+
+    def address(self, name: str) -> Address | None:
+        """Return where one is; None if there is none of that name."""
+        return Address(f"{name}.example:7070") if name in self.names() else None
 
     def get(self, name: str) -> GrpcPeer:
         """Return one."""

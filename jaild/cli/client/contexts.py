@@ -118,16 +118,17 @@ def get(contexts: Contexts, name: str) -> Context:
     return contexts.known[name]
 
 
-def addition(name: str) -> str:
-    """Return the command that makes a context of a host on the network."""
-    return f"jailctl context add {name} --address HOST:PORT --ca FILE --cert FILE --key FILE"
+def addition(name: str, address: str = "") -> str:
+    """Return the command that makes a context of a host on the network; `address` where that is known."""
+    return f"jailctl context add {name} --address {address or 'HOST:PORT'} --ca FILE --cert FILE --key FILE"
 
 
 def completed(failure: Failure) -> Failure:
     """Return a failure; where its hint takes a context that there is not, it says how that is made, once."""
     named = _IN_A_HINT.search(failure.hint)
     if named is not None and named[1] not in load().known:
-        more = f"jailctl has no context {named[1]} yet: {addition(named[1])}"
+        address = failure.detail.get("address", "")  # of the host that is named
+        more = f"jailctl has no context {named[1]} yet: {addition(named[1], address)}"
         if more not in failure.hint:
             failure.hint += f"; {more}"
     return failure

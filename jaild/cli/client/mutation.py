@@ -220,7 +220,7 @@ def facts(about: common_pb2.OperationMetadata) -> list[str]:
 def _fact(item: tuple[str, str]) -> tuple[str, str]:
     key, value = item
     if f"_{key}".endswith(_BYTES) and value.isdecimal():
-        return key.removesuffix(_BYTES), size(int(value))
+        return key.removesuffix(_BYTES), size(int(value)) if int(value) else "nothing"
     return key, value
 
 
@@ -231,7 +231,8 @@ def _result(response: Any) -> str:
         parts = [state, f"generation {jail.generation}", f"base {short(jail.base)}"]
         return printable(", ".join(parts + ([f"release {short(jail.release)}"] if jail.release else [])))
     if response.Unpack(migration):
-        return printable(f"{migration.phase}, {migration.source} -> {migration.target}, {size(migration.bytes)}")
+        sent = f", {size(migration.bytes)}" if migration.bytes else ""
+        return printable(f"{migration.phase}, {migration.source} -> {migration.target}{sent}")
     return "done"
 
 

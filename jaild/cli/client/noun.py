@@ -16,7 +16,7 @@ from jaild.cli.output import render
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure, from_rpc
 from jaild.cli.output.human import printable
-from jaild.v1 import jails_pb2
+from jaild.v1 import host_pb2, jails_pb2
 
 _JAIL = jails_pb2.Jail
 # What is here of a jail is no more than a copy of another host's.
@@ -84,6 +84,14 @@ class Verb(click.Command):
             raise click.UsageError("--follow-owner goes with the name of one jail")
         with connect(settings) as api:
             jail = api.jails.GetJail(jails_pb2.GetJailRequest(name=named.pop()), timeout=READ_SECONDS)
+            if jail.state in _ELSEWHERE and jail.owner not in contexts.load().known:
+                host = api.host.GetHost(host_pb2.GetHostRequest(), timeout=READ_SECONDS)
+                address = next((peer.address for peer in host.peer_addresses if peer.name == jail.owner), "")
+                raise Failure(
+                    f"the jail is that of {printable(jail.owner)}, and there is no context {printable(jail.owner)!r}",
+                    Exit.USAGE,
+                    hint=f"make it: {contexts.addition(jail.owner, address)}",
+                )
         if jail.state in _ELSEWHERE:
             settings.address, settings.context = "", jail.owner
             click.echo(f"the jail is that of {printable(jail.owner)}: asking there", err=True)

@@ -44,6 +44,19 @@ class TextFile(click.File):
         return text
 
 
+class Lines(click.IntRange):
+    """How many lines: a number, or None for `all`."""
+
+    name = "number or all"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return it."""
+        return None if value == "all" else super().convert(value, param, ctx)
+
+
+LINES = Lines(0, MOST)
+
+
 def jail(text: str) -> str:
     """Return a jail's full name."""
     return _member("jails", text)

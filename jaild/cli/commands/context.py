@@ -103,5 +103,5 @@ _COLUMNS = (
     Column("NAME", lambda row: row[0]),
     Column("CURRENT", lambda row: "yes" if row[2] else ""),
     Column("ADDRESS", lambda row: row[1].address),
-    Column("CERTIFICATE", lambda row: row[1].cert),
+    Column("CERTIFICATE", lambda row: row[1].cert, wide=True),
 )

@@ -88,13 +88,13 @@ for _verb in evacuation.VERBS:
 
 
 @command.command("audit", examples=("host audit -n 20", "host audit -n 0 -o json"))
-@click.option("-n", "--lines", type=click.IntRange(0, references.MOST), default=50, help="At most so many; 0 for all.")
+@click.option("-n", "--lines", type=references.LINES, default=50, help="At most so many; all for all (default: 50).")
 @listed
 @click.pass_obj
-def audit(settings: Settings, *, lines: int, look: Look) -> None:
+def audit(settings: Settings, *, lines: int | None, look: Look) -> None:
     """List who asked for what, newest first, with what was refused."""
     with connect(settings) as api:
-        entries = pages(api.host.ListAuditEntries, host_pb2.ListAuditEntriesRequest(), "entries", lines)
+        entries = pages(api.host.ListAuditEntries, host_pb2.ListAuditEntriesRequest(), "entries", lines or 0)
     listing.show(settings, look, "entries", entries, _AUDIT)
 
 
@@ -161,6 +161,12 @@ def _drained(host: host_pb2.HostInfo) -> str:
     return f"takes no jails since {render.moment(host.drain.since)}, by {host.drain.actor}{why}"
 
 
+def _outcome(entry: host_pb2.AuditEntry) -> str:
+    """Return OK, the reason that it was refused for, or a command's EXIT and status."""
+    code, _, reason = entry.outcome.partition(" ")
+    return entry.outcome if code == "EXIT" else reason or code
+
+
 _HOSTS = (
     Column("CONTEXT", lambda row: row[0]),
     Column("HOST", lambda row: row[1].name),
@@ -171,14 +177,16 @@ _HOSTS = (
     Column("JAILD", lambda row: row[1].version),
     Column("ZFS", lambda row: row[1].zfs, wide=True),
     Column("KERNEL", lambda row: f"{row[1].kernel} {row[1].machine}".strip(), wide=True),
-    Column("NOTE", lambda row: "; ".join(row[1].warnings)),
+    Column("NOTE", lambda row: "; ".join(row[1].warnings), prose=True),
 )
 _AUDIT = (
-    Column("NR", lambda entry: str(entry.sequence)),
-    Column("WHEN", lambda entry: render.clock(entry.time)),
+    Column("NR", lambda entry: str(entry.sequence), wide=True),
+    Column("WHEN", lambda entry: render.local(entry.time)),
     Column("WHO", lambda entry: entry.actor),
-    Column("METHOD", lambda entry: entry.method.removeprefix("jaild.v1.")),
+    Column("METHOD", lambda entry: entry.method.rpartition("/")[2]),
     Column("TARGET", lambda entry: entry.target),
-    Column("OUTCOME", lambda entry: entry.outcome),
-    Column("OPERATION", lambda entry: short(entry.operation), is_id=True),
+    Column("OUTCOME", _outcome),
+    Column("CODE", lambda entry: entry.outcome.partition(" ")[0], wide=True),
+    Column("SERVICE", lambda entry: entry.method.removeprefix("jaild.v1.").partition("/")[0], wide=True),
+    Column("OPERATION", lambda entry: short(entry.operation), wide=True, is_id=True),
 )

@@ -192,8 +192,7 @@ def _everywhere(settings: Settings, look: Look, question: Callable[[Api], list[A
     found, silent = ask_all(settings, question)
     if settings.form is Form.TABLE:
         rows = [(name, jail) for name, jails in found for jail in jails]
-        own = [replace(column, cell=lambda row, cell=column.cell: cell(row[1])) for column in _COLUMNS]  # type: ignore[misc]
-        listing.table(look, rows, [Column("CONTEXT", lambda row: row[0]), *own])
+        listing.table(look, rows, of_all_contexts())
     else:
         jails = [{"context": name, **render.as_dict(jail)} for name, jails in found for jail in jails]
         render.document(settings.form, {"jails": jails})
@@ -203,6 +202,16 @@ def _everywhere(settings: Settings, look: Look, question: Callable[[Api], list[A
         raise Failure(f"{len(silent)} of {count(len(found) + len(silent), 'host')} did not answer", Exit.UNAVAILABLE)
 
 
+def of_all_contexts() -> list[Column]:
+    """Return the columns of a list of jails with their contexts, of which each row is a pair of."""
+    *own, note = [
+        replace(column, cell=lambda row, cell=column.cell: cell(row[1]), wide=column.wide or column.name in _OF_ONE)  # type: ignore[misc]
+        for column in _COLUMNS
+    ]
+    sick = replace(note, cell=lambda row: "unhealthy" if _health_word(row[1]) == "unhealthy" else note.cell(row))
+    return [Column("CONTEXT", lambda row: row[0]), *own, sick]
+
+
 def _note(jail: jails_pb2.Jail) -> str:
     peer = f"peer {jail.peer}" if jail.peer else ""
     staged = f"generation {jail.staged.generation} is staged" if jail.HasField("staged") else ""
@@ -210,20 +219,21 @@ def _note(jail: jails_pb2.Jail) -> str:
     return jail.message or jail.operation or jail_recovery.standby_note(jail) or peer or staged or behind
 
 
+_OF_ONE = {"HEALTH", "UP"}  # columns that beside a context there is no room for
 _COLUMNS = (
     Column("NAME", lambda jail: short(jail.name)),
     Column("STATE", _state),
     Column("HEALTH", _health_word),
-    Column("GEN", lambda jail: str(jail.generation or "")),
     Column("BASE", lambda jail: short(jail.base)),
     Column("RELEASE", lambda jail: short(jail.release)),
-    Column("ADDRESS", lambda jail: " ".join(jail.spec.network.addresses)),
     Column("UP", lambda jail: render.since(jail.start_time)),
-    Column("USED", lambda jail: size(jail.used_bytes)),
+    Column("GEN", lambda jail: str(jail.generation or ""), wide=True),
+    Column("ADDRESS", lambda jail: " ".join(jail.spec.network.addresses), wide=True),
+    Column("USED", lambda jail: size(jail.used_bytes), wide=True),
     Column("OWNER", lambda jail: jail.owner, wide=True),
     Column("CHANNEL", lambda jail: jail.spec.channel, wide=True),
     Column(
         "LABELS", lambda jail: ",".join(f"{key}={value}" for key, value in sorted(jail.spec.labels.items())), wide=True
     ),
-    Column("NOTE", _note),
+    Column("NOTE", _note, prose=True),
 )

@@ -96,9 +96,9 @@ def exec_(
     "--lines",
     "--tail",
     "lines",
-    type=click.IntRange(0, references.MOST),
-    default=0,
-    help="Only so many from the end; 0 for all.",
+    type=references.LINES,
+    default="all",
+    help="Only so many from the end, as tail(1) counts; all for all of them (default).",
 )
 @click.option(
     "--since",
@@ -108,16 +108,18 @@ def exec_(
 )
 @click.option("--until", type=references.moment, metavar="TIME", help="Up to then.")
 @click.option("-t", "--timestamps", is_flag=True, help="Say of each line when it was written, as far as that is known.")
+@click.option("--here", is_flag=True, help="Of a jail that moved away: what it wrote while it was here.")
 @click.pass_obj
 def logs(
     settings: Settings,
     *,
     name: str,
     follow: bool,
-    lines: int,
+    lines: int | None,
     since: float | None,
     until: float | None,
     timestamps: bool,
+    here: bool,
 ) -> None:
     """Print what a jail wrote on stdout and stderr.
 
@@ -125,7 +127,7 @@ def logs(
     between which it was written; `..` for one that is not known. --since and --until keep what may be meant.
     """
     with connect(settings) as api:
-        request = jails_pb2.TailLogsRequest(name=name, lines=lines, follow=follow, timestamps=timestamps)
+        request = jails_pb2.TailLogsRequest(name=name, lines=lines, follow=follow, timestamps=timestamps, here=here)
         for moment, stamp in ((since, request.since), (until, request.until)):
             if moment is not None:
                 stamp.FromMicroseconds(round(moment * 1e6))

@@ -108,13 +108,17 @@ def rm(settings: Settings, *, names: tuple[str, ...], wanted: str, force: bool, 
 @click.option("--timeout", type=references.seconds, metavar="TIME", help="Give up after so long.")
 @click.pass_obj
 def wait(settings: Settings, *, name: str, condition: str, timeout: float | None) -> None:
-    """Wait until a jail is as a filter says."""
+    """Wait until a jail is as a filter says.
+
+    Ends with status 14 if it is not within --timeout, and with 8 if the daemon cannot be asked then.
+    """
     gone = condition == _DELETED
     request = jails_pb2.ListJailsRequest(filter=narrowed("" if gone else condition, f'name = "{short(name)}"'))
     until = math.inf if timeout is None else time.monotonic() + timeout
     with connect(settings) as api, progress.shown() as view:
         backoff = Backoff(api)
         while True:
+            lost: grpc.RpcError | None = None
             try:
                 if bool(api.jails.ListJails(request, timeout=READ_SECONDS).jails) is not gone:
                     return
@@ -125,14 +129,17 @@ def wait(settings: Settings, *, name: str, condition: str, timeout: float | None
             except grpc.RpcError as error:
                 if error.code() not in TRANSIENT:
                     raise
+                lost = error
                 view.step("reconnecting", "the connection to the daemon broke")
                 if not backoff.wait():
                     raise
             if time.monotonic() >= until:
+                if lost is not None:
+                    raise lost
                 what = (
                     f"jail {printable(short(name))} is not so within {duration(timeout or 0)}: {printable(condition)}"
                 )
-                raise Failure(what, Exit.UNAVAILABLE, hint=f"see how it is: jailctl jail show {short(name)}")
+                raise Failure(what, Exit.TIMED_OUT, hint=f"see how it is: jailctl jail show {short(name)}")
 
 
 def next_event(api: Api, name: str, seconds: float) -> None:

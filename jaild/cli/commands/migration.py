@@ -26,14 +26,14 @@ def command() -> None:
 
 
 @command.command("ls", examples=("migration ls",))
-@click.option("-n", "--lines", type=click.IntRange(0, references.MOST), default=50, help="At most so many; 0 for all.")
+@click.option("-n", "--lines", type=references.LINES, default=50, help="At most so many; all for all (default: 50).")
 @listed
 @click.pass_obj
-def ls(settings: Settings, *, lines: int, look: Look) -> None:
+def ls(settings: Settings, *, lines: int | None, look: Look) -> None:
     """List migrations, newest first."""
     with connect(settings) as api:
         request = migrations_pb2.ListMigrationsRequest()
-        found = pages(api.migrations.ListMigrations, request, "migrations", lines)
+        found = pages(api.migrations.ListMigrations, request, "migrations", lines or 0)
     listing.show(settings, look, "migrations", found, _COLUMNS)
 
 
@@ -59,8 +59,8 @@ def show(settings: Settings, *, name: str) -> None:
             ("message", migration.message),
             ("began", render.moment(migration.create_time)),
             ("changed", render.moment(migration.update_time)),
-            ("sent", size(migration.bytes)),
-            ("rounds", str(migration.rounds)),
+            ("sent", size(migration.bytes) if migration.bytes else ""),
+            ("rounds", str(migration.rounds or "")),
             ("downtime", _downtime(migration)),
             ("made of", _parts(migration.downtime_parts)),
             ("predicted", render.predicted(migration)),
@@ -146,10 +146,10 @@ _COLUMNS = (
     Column("FROM", lambda migration: migration.source),
     Column("TO", lambda migration: migration.target),
     Column("PHASE", lambda migration: migration.phase),
-    Column("SENT", lambda migration: size(migration.bytes), wide=True),
-    Column("ROUNDS", lambda migration: str(migration.rounds), wide=True),
+    Column("SENT", lambda migration: size(migration.bytes) if migration.bytes else "", wide=True),
+    Column("ROUNDS", lambda migration: str(migration.rounds or ""), wide=True),
     Column("DOWNTIME", _downtime),
-    Column("PREDICTED", render.predicted),
+    Column("PREDICTED", render.predicted, wide=True),
     Column("AGE", lambda migration: render.since(migration.create_time)),
-    Column("NOTE", lambda migration: migration.message),
+    Column("NOTE", lambda migration: migration.message, prose=True),
 )

@@ -31,14 +31,14 @@ def command() -> None:
 
 
 @command.command("ls", examples=("operation ls", "operation ls -o json"))
-@click.option("-n", "--lines", type=click.IntRange(0, references.MOST), default=50, help="At most so many; 0 for all.")
+@click.option("-n", "--lines", type=references.LINES, default=50, help="At most so many; all for all (default: 50).")
 @listed
 @click.pass_obj
-def ls(settings: Settings, *, lines: int, look: Look) -> None:
+def ls(settings: Settings, *, lines: int | None, look: Look) -> None:
     """List operations."""
     with connect(settings) as api:
         request = operations_pb2.ListOperationsRequest(name="operations")
-        found = pages(api.operations.ListOperations, request, "operations", lines)
+        found = pages(api.operations.ListOperations, request, "operations", lines or 0)
     listing.show(settings, look, "operations", found, _COLUMNS)
 
 
@@ -140,5 +140,5 @@ _COLUMNS = (
     Column("PHASE", lambda operation: "" if operation.done else metadata(operation).phase),
     Column("BY", lambda operation: metadata(operation).actor, wide=True),
     Column("AGE", lambda operation: render.since(metadata(operation).create_time)),
-    Column("NOTE", _note),
+    Column("NOTE", _note, prose=True),
 )

@@ -22,18 +22,22 @@ def command() -> None:
 @listed
 @click.pass_obj
 def ls(settings: Settings, *, look: Look) -> None:
-    """List peers, and whether jailctl itself has a context of that name."""
+    """List peers, where they are, and whether jailctl itself has a context of that name."""
     with connect(settings) as api:
         host = api.host.GetHost(host_pb2.GetHostRequest(), timeout=READ_SECONDS)
     if settings.form is not Form.TABLE:
-        render.document(settings.form, {"peers": list(host.peers)})
+        addresses = [render.as_dict(peer) for peer in host.peer_addresses]
+        render.document(settings.form, {"peers": list(host.peers), "peerAddresses": addresses})
         return
     known = contexts.load().known
-    listing.table(look, [(peer, known.get(peer)) for peer in host.peers], _COLUMNS)
+    where = {peer.name: peer for peer in host.peer_addresses}
+    rows = [(where.get(name, host_pb2.PeerAddress(name=name)), name in known) for name in host.peers]
+    listing.table(look, rows, _COLUMNS)
 
 
 _COLUMNS = (
-    Column("NAME", lambda row: row[0]),
+    Column("NAME", lambda row: row[0].name),
+    Column("ADDRESS", lambda row: row[0].address),
     Column("CONTEXT", lambda row: "yes" if row[1] else ""),
-    Column("ADDRESS", lambda row: row[1].address if row[1] else ""),
+    Column("SERVER-NAME", lambda row: row[0].server_name, wide=True),
 )

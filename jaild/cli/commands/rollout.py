@@ -124,12 +124,13 @@ def ls(settings: Settings, *, look: Look) -> None:
 
 @command.command("show", examples=("rollout show 3f1c", "rollout show 3f1c -o json"))
 @NAME
+@listed
 @click.pass_obj
-def show(settings: Settings, *, name: str) -> None:
-    """Show a rollout: each jail, and in the end what it runs."""
+def show(settings: Settings, *, name: str, look: Look) -> None:
+    """Show a rollout: each jail, and with --wide in the end what it runs."""
     with connect(settings) as api:
         request = rollouts_pb2.GetRolloutRequest(name=name)
-        _report(settings, api.rollouts.GetRollout(request, timeout=READ_SECONDS))
+        _report(settings, api.rollouts.GetRollout(request, timeout=READ_SECONDS), look)
 
 
 @command.command("pause", examples=("rollout pause 5c1f0a2b",))
@@ -288,7 +289,7 @@ def _show_plan(settings: Settings, api: Api, spec: rollouts_pb2.RolloutSpec) -> 
         )
 
 
-def _report(settings: Settings, found: rollouts_pb2.Rollout) -> None:
+def _report(settings: Settings, found: rollouts_pb2.Rollout, look: Look | None = None) -> None:
     if settings.form is not Form.TABLE:
         render.document(settings.form, found)
         return
@@ -300,33 +301,25 @@ def _report(settings: Settings, found: rollouts_pb2.Rollout) -> None:
     click.echo(printable(", ".join(head)))
     if found.message:
         click.echo(printable(found.message))
-    render.table(
-        ("JAIL", "WAVE", "STATE", "FROM", "TO", "DOWNTIME", "RUNS", "REASON"), [_row(step) for step in found.steps]
-    )
+    listing.table(look or Look(), found.steps, _STEPS)
     for step in found.steps:
         stops = [each for each in step.problems if each.severity == common_pb2.SEVERITY_ERROR]
         if step.reason:
-            click.echo(printable(f"{short(step.jail)}: {step.message}"))
+            click.echo(printable(f"{short(step.jail)}: {step.message} ({step.reason})"))
             if step.hint:
                 click.echo(printable(f"    hint: {step.hint}"))
         for line in problems.lines(stops):
             click.echo(f"  {line}")
 
 
-def _row(step: rollouts_pb2.RolloutStep) -> tuple[str, ...]:
-    down = step.downtime if step.HasField("downtime") else step.expected_downtime
+def _downtime(step: rollouts_pb2.RolloutStep) -> str:
     known = step.HasField("downtime") or step.HasField("expected_downtime")
+    return render.span(step.downtime if step.HasField("downtime") else step.expected_downtime) if known else ""
+
+
+def _runs(step: rollouts_pb2.RolloutStep) -> str:
     runs = f"{step.runs.generation}: {short(step.runs.base)} {short(step.runs.release)}".rstrip()
-    return (
-        short(step.jail),
-        "canary" if step.wave == 0 else str(step.wave),
-        render.word_of(_STEP.State, step.state),
-        short(step.before),
-        short(step.target),
-        render.span(down) if known else "",
-        f"{runs} {step.runs.base_guid:016x}" if step.HasField("runs") else "",
-        step.reason,
-    )
+    return f"{runs} {step.runs.base_guid:016x}" if step.HasField("runs") else ""
 
 
 def _state(found: rollouts_pb2.Rollout) -> str:
@@ -341,6 +334,16 @@ def _count(found: rollouts_pb2.Rollout, *states: int) -> int:
     return sum(step.state in states for step in found.steps)
 
 
+_STEPS = (
+    Column("JAIL", lambda step: short(step.jail)),
+    Column("WAVE", lambda step: "canary" if step.wave == 0 else str(step.wave)),
+    Column("STATE", lambda step: render.word_of(_STEP.State, step.state)),
+    Column("FROM", lambda step: short(step.before)),
+    Column("TO", lambda step: short(step.target)),
+    Column("DOWNTIME", _downtime),
+    Column("RUNS", _runs, wide=True),
+    Column("REASON", lambda step: step.reason, wide=True),
+)
 _COLUMNS = (
     Column("ID", lambda each: short(each.name), is_id=True),
     Column("STATE", _state),
@@ -349,5 +352,5 @@ _COLUMNS = (
     Column("FAILED", lambda each: str(_count(each, _STEP.STATE_FAILED, _STEP.STATE_STUCK))),
     Column("OF", lambda each: str(len(each.steps))),
     Column("AGE", lambda each: render.since(each.create_time)),
-    Column("MESSAGE", lambda each: each.message),
+    Column("MESSAGE", lambda each: each.message, prose=True),
 )

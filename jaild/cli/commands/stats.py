@@ -154,4 +154,8 @@ def _of(used: str, limit: str) -> str:
 
 
 _HEADS = ("NAME", "CPU", "CPU-TIME", "MEMORY", "PROCESSES", "DATA", "DISK", "UP", "NOTE")
-_COLUMNS = tuple(Column(head, operator.itemgetter(number)) for number, head in enumerate(_HEADS))
+_WIDE = {"CPU-TIME", "DISK"}
+_COLUMNS = tuple(
+    Column(head, operator.itemgetter(number), wide=head in _WIDE, prose=head == "NOTE")
+    for number, head in enumerate(_HEADS)
+)

@@ -46,5 +46,5 @@ def show(settings: Settings, *, name: str) -> None:
 _COLUMNS = (
     Column("NAME", lambda template: short(template.name)),
     Column("VARIABLES", lambda template: ",".join(template.variables)),
-    Column("DESCRIPTION", lambda template: template.description),
+    Column("DESCRIPTION", lambda template: template.description, prose=True),
 )

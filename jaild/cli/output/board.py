@@ -61,7 +61,7 @@ class Board:
                 Text(printable(move.target)),
                 styled(state(move)),
                 Text(size(move.sent_bytes) if move.sent_bytes else ""),
-                Text(size(move.expected_bytes) if move.expected_bytes else ""),
+                Text(size(move.expected_bytes) if move.expected_bytes > move.sent_bytes else ""),
                 Text(duration(seconds(move.duration)) if moving or move.attempts else ""),
                 Text(printable(move.message or move.reason)),
             )

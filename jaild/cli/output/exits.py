@@ -22,6 +22,7 @@ class Exit(IntEnum):
     ABORTED = 11
     EXHAUSTED = 12
     DATA_LOSS = 13
+    TIMED_OUT = 14
 
 
 MEANING = {
@@ -41,6 +42,7 @@ MEANING = {
     Exit.ABORTED: "cancelled, interrupted, not agreed to, or somebody else changed it meanwhile",
     Exit.EXHAUSTED: "space, quota or another resource is used up",
     Exit.DATA_LOSS: "data is damaged: a digest or guid does not match",
+    Exit.TIMED_OUT: "what was waited for did not come within --timeout; the daemon answers",
 }
 
 # Names of google.rpc.Code and grpc.StatusCode, which are the same.

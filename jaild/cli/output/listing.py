@@ -1,8 +1,13 @@
-"""Lists: a line for each thing, in columns that are always there, for people at any width and for awk."""
+"""Lists: a line for each thing, in columns that are always there, for people at any width and for awk.
+
+The columns that are shown unasked fit a terminal of 80 with names as one meets them; what is wider needs --wide.
+"""
 
 from __future__ import annotations
 
 import functools
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,12 +26,14 @@ class Column:
     """A column: its head, and what it shows of a thing; '' for nothing. `wide`: with --wide, or where it is named.
 
     `is_id`: what it shows is an id, of which the first characters do where no other in the list begins so.
+    `prose`: sentences, of which a terminal shows what fits on the line; the last column only.
     """
 
     name: str
     cell: Callable[[Any], str]
     wide: bool = False
     is_id: bool = False
+    prose: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,9 @@ def table(look: Look, found: Sequence[Any], columns: Sequence[Column]) -> None:
         if column.is_id and not look.wide:
             cell[:] = shortened(cell)
     rows = [tuple(cell[number] for cell in cells) for number in range(len(found))]
-    render.table([column.name for column in chosen] if look.headers else (), rows)
+    fits = chosen and chosen[-1].prose and not (look.wide or look.columns) and sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if fits else 0
+    render.table([column.name for column in chosen] if look.headers else (), rows, width=width)
 
 
 def shortened(ids: Sequence[str]) -> list[str]:

@@ -53,7 +53,7 @@ def plan_lines(plan: common_pb2.Plan) -> list[str]:
         text.append(f"  release     {printable(short(plan.release))}")
     text += [f"  {number:>2}. {printable(step)}" for number, step in enumerate(plan.steps, 1)]
     if plan.kind == "prune":
-        text.append(f"  frees       about {quantity.size(plan.frees_bytes)}")
+        text.append(f"  frees       {f'about {quantity.size(plan.frees_bytes)}' if plan.frees_bytes else 'nothing'}")
     text += ["  " + line for line in lines(plan.problems)]
     text.append(f"  problems: {count(plan.problems) or 'none'}")
     return text

@@ -31,6 +31,7 @@ FORMERLY = {
     "jaild.v1.DowntimeParts.readiness": "gate",
 }
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SHORTEST_CUT = 12  # characters
 _STYLE = {
     **dict.fromkeys(("running", "yes", "OK", "activated", "done", "healthy"), "green"),
     **dict.fromkeys(("failed", "crash-loop", "damaged", "aborted", "superseded", "fenced", "unhealthy"), "bold red"),
@@ -114,11 +115,11 @@ def plain(message: Message) -> str:
     return text(Form.YAML, data) if data else ""
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, nothing: str = "-") -> None:
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, nothing: str = "-", width: int = 0) -> None:
     """Print rows in whole columns, states in colour; `nothing` where there is nothing, so that fields can be counted.
 
     `columns` are their heads; none for rows alone. Nothing is cut or folded: what is too wide for the terminal, that
-    one wraps, and it can still be copied.
+    one wraps, and it can still be copied. But with a `width` the last cells end there, with an ellipsis.
     """
     cells = [[human.printable(cell).replace("\n", " ") or nothing for cell in row] for row in rows]
     lines = [list(columns), *cells] if columns else cells
@@ -126,6 +127,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, nothing: str
     for number, line in enumerate(lines):
         style: Callable[[str], str] = _head if columns and not number else _coloured
         *most, last = line
+        last = _cut(last, width - sum(widths[:-1]) - len("  ") * len(most)) if width else last
         padded = [style(cell) + " " * (width - len(cell)) for cell, width in zip(most, widths, strict=False)]
         click.echo("  ".join([*padded, style(last)]))
 
@@ -161,6 +163,11 @@ def clock(stamp: Timestamp) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(_seconds(stamp)))
 
 
+def local(stamp: Timestamp) -> str:
+    """Return a time as the local clock shows it, without its zone: for columns."""
+    return clock(stamp).rpartition(" ")[0]
+
+
 def span(duration: Duration) -> str:
     """Return a measured time."""
     return human.duration(seconds(duration))
@@ -180,6 +187,12 @@ def seconds(duration: Duration) -> float:
 
 def _seconds(stamp: Timestamp) -> float:
     return stamp.seconds + stamp.nanos / 1e9
+
+
+def _cut(cell: str, room: int) -> str:
+    """Return a cell, or as much of it as there is room for; a word at least, which the terminal may wrap."""
+    room = max(room, _SHORTEST_CUT)
+    return cell if len(cell) <= room else cell[: room - 1].rstrip() + "…"
 
 
 def _head(cell: str) -> str:

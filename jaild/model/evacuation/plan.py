@@ -50,7 +50,8 @@ def plan_of(placements: Placements, left_out: Sequence[JailMove], host: str) -> 
 
 
 def _step(placed: Placed) -> str:
-    return f"{placed.guest.jail} to {placed.host}, priority {placed.guest.priority}, {quantity.size(placed.bytes)}"
+    comes = quantity.size(placed.bytes) if placed.bytes else "an increment of its copy there"
+    return f"{placed.guest.jail} to {placed.host}, priority {placed.guest.priority}, {comes}"
 
 
 def _reasons(unplaced: Unplaced) -> list[str]:

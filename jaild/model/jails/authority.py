@@ -5,7 +5,8 @@ have taken it over while this one was away have been heard (docs/decisions/0280)
 
 | | owned | unconfirmed | superseded | foreign | others |
 |---|---|---|---|---|---|
-| READ: show, logs, exec | yes | yes | yes | yes | yes |
+| READ: show, exec, what it wrote here | yes | yes | yes | yes | yes |
+| LOOK_INTO: logs, generations | yes | yes | yes | yes | frozen, claimed, deleting |
 | RUN_ON: be left running, be told of as its owner's | yes | yes | no | no | no |
 | TELL: tell those whom a failover by this host concerns | yes | yes | no | no | no |
 | GIVE_UP: stop it for a host that proved a higher epoch | yes | yes | no | no | no |
@@ -46,6 +47,7 @@ class Intent(StrEnum):
     """What somebody wants to do with a jail. There is nothing else."""
 
     READ = "read"
+    LOOK_INTO = "look into"
     RUN_ON = "run on"
     TELL = "tell"
     GIVE_UP = "give up"
@@ -85,12 +87,15 @@ _OWNED = frozenset({Standing.OWNED})
 _IN_FORCE = frozenset({Standing.OWNED, Standing.UNCONFIRMED})
 _COPIES = frozenset({Standing.SUPERSEDED, Standing.FOREIGN, Standing.MOVED, Standing.STANDBY, Standing.FENCED})
 
+_COMING = frozenset({Standing.INCOMING, Standing.PREPARED})
+
 # Another host is the one to ask.
-_ELSEWHERE = _COPIES - {Standing.SUPERSEDED} | {Standing.INCOMING, Standing.PREPARED}
+_ELSEWHERE = _COPIES - {Standing.SUPERSEDED} | _COMING
 _SETTLED = frozenset({Intent.CHANGE, Intent.MIGRATE})  # not while the last change waits to be confirmed
 
 ALLOWED: Mapping[Intent, frozenset[Standing]] = {
     Intent.READ: frozenset(Standing),
+    Intent.LOOK_INTO: frozenset(Standing) - _COPIES - _COMING | {Standing.SUPERSEDED, Standing.FOREIGN},
     Intent.RUN_ON: _IN_FORCE,
     Intent.TELL: _IN_FORCE,
     Intent.GIVE_UP: _IN_FORCE,
@@ -132,6 +137,7 @@ class Claim:
     known_epoch: int = 0  # the highest that the journals here saw in force
     unconfirmed: frozenset[str] = frozenset()  # names of hosts that may have taken it over
     owner_name: str = ""  # of the host that owns it; empty if it is not known
+    owner_address: str = ""  # where that is reached, host:port; empty if it is no peer of this host
 
     @property
     def standing(self) -> Standing:
@@ -215,6 +221,8 @@ def refusal(intent: Intent, claim: Claim) -> Refusal | None:
     if claim.owner_name and standing in _ELSEWHERE:
         hint += f": jailctl --context {claim.owner_name} jail show {claim.jail}, or add --follow-owner"
         detail = {"owner": claim.owner_name}
+        if claim.owner_address:
+            detail["address"] = claim.owner_address
     message = f"jail {claim.jail} {message}"
     return Refusal(reason=reason, message=message, hint=hint, resource=resource, detail=detail)
 

@@ -34,7 +34,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What of a log is wanted."""
 
-    lines: int = 0  # at most so many from the end of what is there; 0: all
+    lines: int | None = None  # at most so many from the end of what is there; None: all
     since: float = 0.0  # what was surely written before is left out; 0: nothing is
     until: float = 0.0  # what was surely written at this time or later is left out; 0: nothing is
     times: bool = False  # each piece with its times; a line comes when it has ended

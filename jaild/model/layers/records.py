@@ -171,7 +171,7 @@ class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: Ownership
     generation: int  # the active one; 0 while the first is being made
     desired: Desired = Desired.STOPPED
-    created: float = 0.0
+    created: float = 0.0  # when the jail was made, wherever that was
     migration: str = ""  # the one that this state belongs to (frozen, incoming, prepared, moved)
     peer: str = ""  # the other host of that migration; the owner's name (standby, fenced)
     standbys: tuple[str, ...] = ()  # hosts that may have a replica: each is asked before the jail is started at boot

@@ -66,6 +66,7 @@ class JailOffer(msgspec.Struct, frozen=True, kw_only=True):
     standbys: tuple[str, ...] = ()  # names of hosts that may have a replica, also of those that the spec names no more
     staged: Staged | None = None  # what its owner keeps to be cut over to later
     removed_guids: tuple[int, ...] = ()  # of replicas' snapshots of removed volumes, the newest last
+    created: float = 0.0  # when the jail was made, wherever that was; 0: not known
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):

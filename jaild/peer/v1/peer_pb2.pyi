@@ -95,7 +95,7 @@ class LayerOffer(_message.Message):
     def __init__(self, path: _Optional[str] = ..., guid: _Optional[int] = ..., origin_guid: _Optional[int] = ..., origin_path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., record: _Optional[str] = ...) -> None: ...
 
 class JailOffer(_message.Message):
-    __slots__ = ("name", "uid", "epoch", "generation", "generation_json", "datasets", "layers", "desired", "standbys", "staged", "removed_guids")
+    __slots__ = ("name", "uid", "epoch", "generation", "generation_json", "datasets", "layers", "desired", "standbys", "staged", "removed_guids", "created")
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -107,6 +107,7 @@ class JailOffer(_message.Message):
     STANDBYS_FIELD_NUMBER: _ClassVar[int]
     STAGED_FIELD_NUMBER: _ClassVar[int]
     REMOVED_GUIDS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     epoch: int
@@ -118,7 +119,8 @@ class JailOffer(_message.Message):
     standbys: _containers.RepeatedScalarFieldContainer[str]
     staged: Staged
     removed_guids: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., generation_json: _Optional[str] = ..., datasets: _Optional[_Iterable[_Union[DatasetOffer, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[LayerOffer, _Mapping]]] = ..., desired: _Optional[str] = ..., standbys: _Optional[_Iterable[str]] = ..., staged: _Optional[_Union[Staged, _Mapping]] = ..., removed_guids: _Optional[_Iterable[int]] = ...) -> None: ...
+    created: float
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., generation_json: _Optional[str] = ..., datasets: _Optional[_Iterable[_Union[DatasetOffer, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[LayerOffer, _Mapping]]] = ..., desired: _Optional[str] = ..., standbys: _Optional[_Iterable[str]] = ..., staged: _Optional[_Union[Staged, _Mapping]] = ..., removed_guids: _Optional[_Iterable[int]] = ..., created: _Optional[float] = ...) -> None: ...
 
 class Staged(_message.Message):
     __slots__ = ("number", "etc_state", "local_etc_state", "confirm_within", "failed", "state")

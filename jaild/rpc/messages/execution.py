@@ -75,4 +75,5 @@ def log_of(request: jails_pb2.TailLogsRequest) -> LogQuery:
         raise InvalidArgumentError("INVALID_LINES", f"lines is {request.lines}", hint="give 0 or more")
     if until and since > until:
         raise InvalidArgumentError("INVALID_TIMES", "since is after until", hint="turn them round")
-    return LogQuery(lines=request.lines, since=since, until=until, times=request.timestamps, follow=request.follow)
+    lines = request.lines if request.HasField("lines") else None
+    return LogQuery(lines=lines, since=since, until=until, times=request.timestamps, follow=request.follow)

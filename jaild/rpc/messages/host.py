@@ -25,7 +25,11 @@ def host_message(view: HostView) -> host_pb2.HostInfo:
         available_bytes=view.available,
         jails=view.jails,
         running=view.running,
-        peers=view.peers,
+        peers=[peer.name for peer in view.peers],
+        peer_addresses=[
+            host_pb2.PeerAddress(name=peer.name, address=peer.address, server_name=peer.server_name)
+            for peer in view.peers
+        ],
         start_time=timestamp(view.started),
         ready_seconds=view.ready_seconds,
         repairs=view.repairs,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection
 
 from jaild.model.operation import Operation
 from jaild.model.sinks.records import DeadLetter, SinkRow, SinkState, SinkView
-from jaild.model.views import AuditEntry, BackgroundTask, Caller, Drain, Event, HostView, Reloaded
+from jaild.model.views import AuditEntry, BackgroundTask, Caller, Drain, Event, HostView, PeerView, Reloaded
 from tests.fakes.use_cases.made import not_found
 from tests.fakes.use_cases.remembering import Fake
 
@@ -126,7 +126,7 @@ class FakeHost(Fake):
             available=2,
             jails=3,
             running=2,
-            peers=("beta",),
+            peers=(PeerView(name="beta", address="beta.example:8443"),),
             started=1.0,
             ready_seconds=0.5,
             repairs=("removed a stale mount",),

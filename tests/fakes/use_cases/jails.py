@@ -156,8 +156,8 @@ class FakeJails(Fake):
         if command[0] == "linger":
             await asyncio.Event().wait()
 
-    async def logs(self, name: str, asked: LogQuery, /) -> AsyncIterator[LogPiece]:
-        self.seen("logs", name, asked)
+    async def logs(self, name: str, asked: LogQuery, /, *, here: bool = False) -> AsyncIterator[LogPiece]:
+        self.seen("logs", name, asked, here)
         try:
             yield LogPiece(data=b"first\n", after=2.5, by=4.0)
             if asked.follow:

@@ -310,6 +310,7 @@ class Host(host_pb2_grpc.HostServicer):  # type: ignore[misc]
             name="alpha",
             zfs_capabilities={"bookmarks": True, "raw_send": False},
             peers=["beta"],
+            peer_addresses=[host_pb2.PeerAddress(name="beta", address="10.0.0.2:8443")],
             background_tasks=5,
             failing_tasks=[failing],
             metrics_url=self.daemon.metrics_url,

@@ -36,9 +36,13 @@ def test_the_owner_is_asked_where_the_jail_is_not_this_hosts(jailctl: Run, daemo
     daemon.jails = [jails_pb2.Jail(name="jails/web", state=jails_pb2.Jail.STATE_MOVED, owner="beta")]
     nobody = jailctl("--follow-owner", "jail", "stop", "web")
     assert (nobody.exit_code, "there is no context 'beta'" in nobody.stderr) == (Exit.USAGE, True)
-    addition = "jailctl context add beta --address HOST:PORT --ca FILE --cert FILE --key FILE"
+    addition = "jailctl context add beta --address 10.0.0.2:8443 --ca FILE --cert FILE --key FILE"
     assert addition in nobody.stderr
-    moved = status("FAILED_PRECONDITION", "JAIL_MOVED", "it moved", hint="ask: jailctl --context beta jail show web")
+    ask = "ask: jailctl --context beta jail show web"
+    moved = status("FAILED_PRECONDITION", "JAIL_MOVED", "it moved", hint=ask, owner="beta", address="10.0.0.2:8443")
+    unknown = status("FAILED_PRECONDITION", "JAIL_MOVED", "it moved", hint=ask, owner="beta")
+    daemon.answers = [unknown]
+    assert addition.replace("10.0.0.2:8443", "HOST:PORT") in jailctl("jail", "stop", "web").stderr
     daemon.answers = [moved, moved]
     assert addition in jailctl("jail", "stop", "web").stderr
     assert jailctl("context", "add", "beta", "--address", daemon.address).exit_code == 0

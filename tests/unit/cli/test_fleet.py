@@ -40,7 +40,9 @@ def test_hosts_and_peers_are_listed(jailctl: Run) -> None:
     assert alpha[head.index("STATE")] in {"up", "drained"}
     assert (beta[0], beta[head.index("STATE")], beta[head.index("JAILS")]) == ("beta", "unreachable", "-")
     peers = [line.split() for line in jailctl("peer", "ls", "--no-headers").stdout.splitlines()]
-    assert ["beta", "yes", "unix:///nowhere"] in peers
+    assert ["beta", "10.0.0.2:8443", "yes"] in peers  # the peer's address, not the context's
+    (beta,) = json.loads(jailctl("peer", "ls", "-o", "json").stdout)["peerAddresses"]
+    assert beta["address"] == "10.0.0.2:8443"
 
 
 def test_all_contexts_without_any_is_told(jailctl: Run) -> None:

@@ -47,6 +47,7 @@ def test_they_are_chosen_by_labels_and_a_filter(jailctl: Run, daemon: Daemon) ->
     assert (nobody.exit_code, nobody.stderr) == (0, "no jail is like that\n")
 
 
+@pytest.mark.usefixtures("pauses")
 def test_a_jail_is_waited_for(jailctl: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
 
@@ -63,7 +64,10 @@ def test_a_jail_is_waited_for(jailctl: Run, daemon: Daemon, monkeypatch: pytest.
     wrong = jailctl("jail", "wait", "web", "--for", "foo")
     assert (wrong.exit_code, "it ends where =, != or : is wanted" in wrong.stderr) == (Exit.INVALID, True)
     late = jailctl("jail", "wait", "web", "--timeout", "0")
-    assert (late.exit_code, "not so within 0 ms" in late.stderr) == (Exit.UNAVAILABLE, True)
+    assert (late.exit_code, "not so within 0 ms" in late.stderr) == (Exit.TIMED_OUT, True)
+    daemon.away.append(grpc.StatusCode.UNAVAILABLE)
+    silent = jailctl("jail", "wait", "web", "--timeout", "0")
+    assert silent.exit_code == Exit.UNAVAILABLE  # it is not known how the jail is
 
 
 def test_a_daemon_that_is_restarted_is_waited_for_with_a_line_when_it_goes_and_one_when_it_is_back(

@@ -38,7 +38,7 @@ def test_the_load_is_what_was_used_between_two_measurements(jailctl: Run, daemon
         "data_quota_bytes": 2 << 30,
     }
     daemon.stats = [[measured()], [measured(at=102.0, cpu=11.0, **limits)]]
-    head, row = jailctl("stats", "web", "--interval", "0.01").stdout.splitlines()
+    head, row = jailctl("stats", "web", "--interval", "0.01", "--wide").stdout.splitlines()
     assert head.split()[:2] == ["NAME", "CPU"]
     for part in ("50% of 150%", "11.00 s", "64M of 1G", "7 of 50", "1M of 2G", "3M"):
         assert part in row
@@ -73,7 +73,7 @@ def test_a_jail_that_is_younger_than_its_hosts_counters_says_so_in_its_row(jailc
 
 def test_with_no_interval_it_is_measured_once(jailctl: Run, daemon: Daemon) -> None:
     daemon.stats = [[measured()]]
-    assert "10.00 s" in jailctl("stats", "--interval", "0").stdout
+    assert "10.00 s" in jailctl("stats", "--interval", "0", "-w").stdout
 
 
 def test_a_jail_that_does_not_run_or_cannot_be_measured_says_so_in_its_row(jailctl: Run, daemon: Daemon) -> None:

@@ -34,6 +34,12 @@ async def test_what_happened_is_told_with_its_time_number_and_details(events: Ev
     )
 
 
+async def test_a_detail_that_says_nothing_is_left_out(events: Events) -> None:
+    await events.emit("base.sealed", "bases/tree", "guid 7", sha256="")
+    (event,) = [event async for event in events.watch(0, "", follow=False)]
+    assert event.detail == {}
+
+
 async def test_a_watcher_resumes_behind_the_number_it_has_seen(events: Events) -> None:
     await emit(events, "a", "b", "c")
     assert await kinds(events.watch(1, "", follow=False)) == ["b", "c"]

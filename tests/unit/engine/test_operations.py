@@ -486,3 +486,14 @@ async def test_an_operation_remembers_so_many_phases_and_no_more(operations: Ope
         handle.enter(f"round {number}")
     assert len(handle.operation.phases) == PHASES
     assert handle.operation.phases[-1].name == f"round {PHASES + 2}"
+
+
+async def test_no_total_is_less_than_what_was_done(operations: Operations) -> None:
+    handle = Handle(operations, (await started(operations)).id)
+    handle.note(bytes_total=100)
+    handle.progress(100)
+    assert (handle.operation.bytes_done, handle.operation.bytes_total) == (100, 100)
+    handle.progress(101)
+    assert (handle.operation.bytes_done, handle.operation.bytes_total) == (101, 0)  # an estimate that was too low
+    handle.note(bytes_total=50)
+    assert handle.operation.bytes_total == 0

@@ -51,7 +51,7 @@ def daemon(folder: Path, clock: FakeClock) -> Logs:
     return Logs(HostFiles(folder / "spool"), supervisor, clock, folder / "logs", folder / "times")
 
 
-async def whole(logs: Logs, lines: int) -> bytes:
+async def whole(logs: Logs, lines: int | None) -> bytes:
     return b"".join([piece.data async for piece in logs.read("web", LogQuery(lines=lines))])
 
 
@@ -64,13 +64,20 @@ def append(log: Path, text: bytes) -> Callable[[], object]:
 
 
 async def test_a_jail_that_wrote_nothing_yet_has_an_empty_log(logs: Logs) -> None:
-    assert await whole(logs, 0) == b""
+    assert await whole(logs, None) == b""
     assert await whole(logs, 10) == b""
 
 
-async def test_no_number_of_lines_means_all_of_them(logs: Logs, log: Path) -> None:
+async def test_no_number_of_lines_means_all_of_them_and_0_none(logs: Logs, log: Path) -> None:
     log.write_bytes(b"x" * 200_000 + b"\nend\n")
-    assert await whole(logs, 0) == log.read_bytes()
+    assert await whole(logs, None) == log.read_bytes()
+    assert await whole(logs, 0) == b""
+
+
+async def test_a_follower_of_no_lines_gets_only_what_comes(logs: Logs, log: Path, clock: ScriptedClock) -> None:
+    log.write_bytes(b"old\nhalf a line")
+    clock.happenings = [append(log, b" and the rest\n")]
+    assert (await anext(logs.read("web", LogQuery(lines=0, follow=True)))).data == b" and the rest\n"
 
 
 async def test_only_the_last_lines_are_given_if_so_asked(logs: Logs, log: Path) -> None:

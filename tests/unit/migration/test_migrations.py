@@ -15,8 +15,9 @@ import pytest
 from jaild.adapters.files import flushing
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError
+from jaild.model.jails.logtimes import LogQuery
 from jaild.model.jails.spec import ExecCheck, Readiness, Volume
-from jaild.model.layers.records import JailRecord, Ownership
+from jaild.model.layers.records import JailRecord, Ownership, encode
 from jaild.model.migration.protocol import Received, ReceiveHeader
 from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost, caller
@@ -72,9 +73,38 @@ async def test_a_moved_jail_has_its_data_its_layers_and_its_history(pair: tuple[
     with pytest.raises(FailedPreconditionError) as refused:  # not that it should be started here
         source.core.use_cases.jails.exec("web", ("id",), environment={}, user=None, inputs=AsyncMock(), terminal=None)
     assert (refused.value.reason, refused.value.detail["owner"]) == ("JAIL_MOVED", "beta")
+    await nothing_is_told_of_a_copy(source)
     assert (target.core.inventory.jails["web"].folder / "data" / "var" / "mark").read_text() == "kept"
     assert reason_of(await roll_back(target)) == ""
     assert serves(target, 1)
+
+
+async def nothing_is_told_of_a_copy(source: FakeHost) -> None:
+    """Rather than nothing, the owner is named, and where it is; what it wrote here can be asked for."""
+    jails = source.core.use_cases.jails
+    with pytest.raises(FailedPreconditionError) as generations:
+        await jails.generations("web")
+    with pytest.raises(FailedPreconditionError) as logs:
+        jails.logs("web", LogQuery())
+    for refused in (generations.value, logs.value):
+        assert (refused.reason, refused.detail) == ("JAIL_MOVED", {"owner": "beta", "address": "beta.example:7070"})
+    assert [piece.data async for piece in jails.logs("web", LogQuery(), here=True)] == []
+
+
+async def test_a_jail_is_as_old_wherever_it_is(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, target = pair
+    await create(source)
+    created = (await invariants.records(source))["web"].created
+    for there in (source, target):
+        there.clock.time += 1000.0
+    assert await move(source, target) == ""
+    assert (await invariants.records(target))["web"].created == created > 0.0
+    record = (await invariants.records(source))["web"]  # as a daemon left it that did not know better
+    copy = source.core.inventory.jails["web"]
+    await source.zfs.set(copy.dataset, {layout.JAIL_PROPERTY: encode(msgspec.structs.replace(record, created=5.0))})
+    await source.restart()
+    assert await move(target, source) == ""
+    assert (await invariants.records(source))["web"].created == created
 
 
 async def test_what_is_staged_goes_along_and_is_the_owners_alone(pair: tuple[FakeHost, FakeHost]) -> None:

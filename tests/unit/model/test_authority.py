@@ -16,19 +16,19 @@ ACTIVE, FROZEN = Ownership.ACTIVE, Ownership.FROZEN
 # By standing: what may be done. READ always may.
 MAY = {
     Standing.OWNED: "run on, tell, give up, stop, start, change, settle, test migration, replicate, migrate, give away"
-    ", delete",
-    Standing.UNCONFIRMED: "run on, tell, give up, stop",
-    Standing.SUPERSEDED: "delete",
-    Standing.FOREIGN: "delete, adopt",
-    Standing.FROZEN: "commit",
-    Standing.DOUBTED: "",
+    ", delete, look into",
+    Standing.UNCONFIRMED: "run on, tell, give up, stop, look into",
+    Standing.SUPERSEDED: "delete, look into",
+    Standing.FOREIGN: "delete, adopt, look into",
+    Standing.FROZEN: "commit, look into",
+    Standing.DOUBTED: "look into",
     Standing.INCOMING: "adopt",
     Standing.PREPARED: "adopt",
     Standing.MOVED: "delete",
     Standing.STANDBY: "delete, promote",
-    Standing.CLAIMED: "",
+    Standing.CLAIMED: "look into",
     Standing.FENCED: "delete",
-    Standing.DELETING: "delete",
+    Standing.DELETING: "delete, look into",
 }
 BETA = frozenset({"beta"})
 
@@ -133,8 +133,9 @@ def test_a_jail_whose_change_waits_to_be_confirmed_is_neither_changed_nor_migrat
     "standing", [Standing.FOREIGN, Standing.MOVED, Standing.STANDBY, Standing.FENCED, Standing.INCOMING]
 )
 def test_whoever_is_refused_for_another_hosts_jail_is_told_which_host_to_ask(standing: Standing) -> None:
-    named = refusal(Intent.START, replace(CLAIMS[standing], owner_name="beta"))
+    named = refusal(Intent.START, replace(CLAIMS[standing], owner_name="beta", owner_address="10.0.0.2:8443"))
     assert named is not None
+    assert named.detail == {"owner": "beta", "address": "10.0.0.2:8443"}
     assert (named.detail["owner"], "beta" in named.message, "--context beta" in named.hint) == ("beta", True, True)
     unnamed = refusal(Intent.START, CLAIMS[standing])
     assert unnamed is not None

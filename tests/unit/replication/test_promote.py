@@ -378,3 +378,12 @@ async def test_a_standby_that_is_told_of_another_owner_while_it_takes_the_jail_o
     assert reason_of(done) == "", done.failure
     assert await hearing[0] == (await record(beta)).epoch > told.epoch
     await stop((beta, gamma))
+
+
+async def test_a_promoted_jail_is_as_old_as_it_was(tmp_path: Path) -> None:
+    alpha, beta = await hosts_with(tmp_path, "beta")
+    created = (await record(alpha)).created
+    assert (await record(beta)).created == created
+    assert (await promote(beta)).failure is None
+    assert (await record(beta)).created == created > 0.0
+    await stop((alpha, beta))

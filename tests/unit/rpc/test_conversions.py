@@ -239,6 +239,7 @@ def test_an_offer_survives_with_the_jails_own_dataset_whose_path_is_empty() -> N
                 ),
             ),
             desired="stopped",
+            created=1.7e9,
         ),
     )
     assert structs.struct_of(structs.message_of(offer, peer_pb2.PreflightRequest), domain.Offer) == offer

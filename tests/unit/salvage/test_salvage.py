@@ -91,6 +91,7 @@ async def test_a_salvage_that_loses_nothing_is_still_told_to_be_one_and_brings_n
     assert reason_of(done) == ""
     assert done.facts["lost"] == "0"
     assert (await record(beta)).salvaged == "salvaged from alpha: 0 lost, 0 damaged"
+    assert (await record(beta)).created == (await record(alpha)).created > 0.0
     assert serves(beta, 1)
     await stop((alpha, beta))
 
