@@ -122,7 +122,7 @@ def _state(sink: event_sinks_pb2.EventSink) -> str:
 _COLUMNS = (
     Column("NAME", lambda sink: short(sink.name)),
     Column("KIND", lambda sink: sink.kind),
-    Column("TO", lambda sink: sink.destination),
+    Column("TO", lambda sink: sink.destination, wide=True),
     Column("STATE", _state),
     Column("DELIVERED", lambda sink: str(sink.delivered_count)),
     Column("LAST", lambda sink: render.since(sink.last_delivery_time) if sink.HasField("last_delivery_time") else ""),
@@ -133,10 +133,11 @@ _COLUMNS = (
 )
 _LETTERS = (
     Column("EVENT", lambda letter: str(letter.event.sequence)),
-    Column("WHEN", lambda letter: render.clock(letter.event.time)),
+    Column("AGE", lambda letter: render.since(letter.event.time)),
     Column("KIND", lambda letter: letter.event.kind),
     Column("TARGET", lambda letter: letter.event.target),
-    Column("GIVEN-UP", lambda letter: render.clock(letter.give_up_time)),
+    Column("WHEN", lambda letter: render.clock(letter.event.time), wide=True),
+    Column("GIVEN-UP", lambda letter: render.clock(letter.give_up_time), wide=True),
     Column("STATE", lambda letter: "sent again" if letter.HasField("replay_time") else "kept"),
-    Column("ERROR", lambda letter: letter.error),
+    Column("ERROR", lambda letter: letter.error, prose=True),
 )

@@ -45,15 +45,15 @@ def _generations(entry: Any) -> str:
 
 
 _COLUMNS = (
-    Column("WHEN", lambda entry: render.clock(entry.time)),
+    Column("WHEN", lambda entry: render.local(entry.time)),
     Column("KIND", lambda entry: entry.kind),
     Column("BY", lambda entry: entry.actor),
     Column("RESULT", lambda entry: entry.outcome),
-    Column("GEN", _generations),
+    Column("GEN", _generations, wide=True),
     Column("DOWNTIME", lambda entry: render.span(entry.downtime) if entry.HasField("downtime") else ""),
-    Column("PREDICTED", render.predicted),
+    Column("PREDICTED", render.predicted, wide=True),
     Column("OPERATION", lambda entry: short(entry.operation), is_id=True, wide=True),
     Column("REQUEST", lambda entry: entry.request_id, wide=True),
-    Column("NOTE", _note),
+    Column("NOTE", _note, prose=True),
 )
 VERBS = (history,)

@@ -68,7 +68,7 @@ def command(settings: Settings, *, names: Sequence[str], interval: float | None,
         rows = [render.as_dict(jail) | ({"cpuCores": loads[jail.name]} if jail.name in loads else {}) for jail in jails]
         render.document(settings.form, {"jails": rows})
         return
-    listing.table(look, [_row(jail, loads) for jail in jails], _COLUMNS)
+    listing.table(look, [row(jail, loads) for jail in jails], _COLUMNS)
 
 
 def _feed(settings: Settings, feed: Feed, names: Sequence[str], interval: float | None) -> None:
@@ -128,7 +128,8 @@ def _loads(first: Sequence[Any], then: Sequence[Any]) -> Loads:
     return found
 
 
-def _row(jail: Any, loads: Loads) -> tuple[str, ...]:
+def row(jail: Any, loads: Loads) -> tuple[str, ...]:
+    """Return what is shown of a jail, column by column."""
     disk, note = size(jail.disk_bytes), jail.message
     data = _of(size(jail.data_bytes), size(jail.data_quota_bytes) if jail.HasField("data_quota_bytes") else "")
     if not jail.HasField("cpu_seconds"):

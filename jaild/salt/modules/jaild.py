@@ -218,8 +218,8 @@ def exec_in_jail(
         return streams.executed(api, message, stdin.encode(), timeout)
 
 
-def tail_logs(name: str, lines: int = 100, since: str | None = None, context: str | None = None) -> str:
-    """Return what the jail wrote on stdout and stderr: the last lines, all that there are for 0.
+def tail_logs(name: str, lines: int | None = 100, since: str | None = None, context: str | None = None) -> str:
+    """Return what the jail wrote on stdout and stderr: the last lines, all that there are for None.
 
     since
         A time (RFC 3339) before which nothing counts.

@@ -19,10 +19,14 @@ from jaild.cli.client.contexts import Context
 from jaild.cli.commands import host, jail, jail_inside, rollout, stats
 from jaild.cli.output import listing, render
 from jaild.cli.output.listing import Column, Look
+from jaild.cli.zabbix.push import Done, Result
 from jaild.v1 import (
     apps_pb2,
     bases_pb2,
     channels_pb2,
+    event_sinks_pb2,
+    events_pb2,
+    histories_pb2,
     host_pb2,
     jails_pb2,
     migrations_pb2,
@@ -148,20 +152,47 @@ FULL: dict[str, Any] = {
         moves=[channels_pb2.ChannelMove(actor="source-team", move_time=LONG_AGO)],
     ),
     "context._COLUMNS": ("beta", Context("beta.example.org:8443", cert="/home/someone/certificates/me.pem"), True),
+    "event_sink._COLUMNS": event_sinks_pb2.EventSink(
+        name="eventSinks/pager-service",
+        kind="webhook",
+        destination="https://hooks.example.org/services/jaild",
+        state=event_sinks_pb2.EventSink.STATE_DELIVERING,
+        delivered_count=1_234_567,
+        last_delivery_time=LONG_AGO,
+        dead_letter_count=112,
+        lost_count=12,
+    ),
+    "event_sink._LETTERS": event_sinks_pb2.DeadLetter(
+        event=events_pb2.Event(sequence=123456, time=LONG_AGO, kind="standby.volume_kept", target=JAIL.name),
+        give_up_time=LONG_AGO,
+        replay_time=LONG_AGO,
+    ),
     "host._AUDIT": AUDITED,
     "host._HOSTS": ("alpha", HOST),
     "jail._COLUMNS": JAIL,
     "jail_inside._GENERATIONS": GENERATION,
+    "jail_past._COLUMNS": histories_pb2.HistoryEntry(
+        time=LONG_AGO,
+        kind="configure",
+        actor="ops-team",
+        outcome="HEALTH_CHECK_FAILED",
+        from_generation=11,
+        to_generation=12,
+        downtime=DOWN,
+        predicted_downtime=DOWN,
+        predicted_at_least=True,
+    ),
     "migration._COLUMNS": MIGRATION,
     "operation._COLUMNS": UNDER_WAY,
     "peer._COLUMNS": (host_pb2.PeerAddress(name="beta-12", address="beta-12.example.org:8443"), True),
     "rollout._COLUMNS": ROLLOUT,
     "rollout._STEPS": STEP,
-    "stats._COLUMNS": stats._row(STATS, {JAIL.name: 1.234}),  # noqa: SLF001 -- its rows are no messages
+    "stats._COLUMNS": stats.row(STATS, {JAIL.name: 1.234}),
     "template._COLUMNS": templates_pb2.JailTemplate(
         name="templates/http-service", description="A service.", variables=["base", "release", "address", "quota"]
     ),
     "volume._COLUMNS": VOLUME,
+    "zabbix._COLUMNS": Result(what="media type", name="jaild: jails of alpha.example.org", done=Done.MADE),
 }
 
 
