@@ -122,6 +122,7 @@ VOLUME = volumes_pb2.JailVolume(
     generations=[9, 10, 11, 12],
 )
 LAYER: dict[str, Any] = {"size_bytes": 1_600_000_000, "used_bytes": 1_200_000_000, "used_by": [""] * 112}
+PARENT: dict[str, Any] = {"from": "apps/frontend/releases/2026.11.2"}
 UNDER_WAY = operation(
     error=status_pb2.Status(code=9, message="5.7 s are predicted, 5 s are allowed; no round makes it shorter"),
     name=f"operations/{ID}",
@@ -138,7 +139,7 @@ FULL: dict[str, Any] = {
         name=RELEASE,
         added_bytes=1_600_000_000,
         push_time=LONG_AGO,
-        **{"from": "apps/frontend/releases/2026.11.2"},
+        **PARENT,
         **LAYER,
     ),
     "base._COLUMNS": bases_pb2.Base(
@@ -198,7 +199,7 @@ FULL: dict[str, Any] = {
 
 def lists() -> dict[str, Sequence[Column]]:
     """All columns of all modules of commands."""
-    found = {}
+    found: dict[str, Sequence[Column]] = {}
     for module in pkgutil.iter_modules(importlib.import_module(COMMANDS).__path__):
         for name, value in vars(importlib.import_module(f"{COMMANDS}.{module.name}")).items():
             if isinstance(value, tuple) and value and all(isinstance(each, Column) for each in value):
