@@ -25,6 +25,7 @@ from jaild.v1 import (
     changes_pb2_grpc,
     channels_pb2_grpc,
     common_pb2,
+    contents_pb2_grpc,
     evacuations_pb2_grpc,
     event_sinks_pb2_grpc,
     events_pb2_grpc,
@@ -88,6 +89,7 @@ class Services:
         self.builds: Any = builds_pb2_grpc.BuildsStub(channel)
         self.channels: Any = channels_pb2_grpc.ChannelsStub(channel)
         self.changes: Any = changes_pb2_grpc.ChangesStub(channel)
+        self.contents: Any = contents_pb2_grpc.ContentsStub(channel)
         self.evacuations: Any = evacuations_pb2_grpc.EvacuationsStub(channel)
         self.event_sinks: Any = event_sinks_pb2_grpc.EventSinksStub(channel)
         self.events: Any = events_pb2_grpc.EventsStub(channel)

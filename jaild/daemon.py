@@ -75,7 +75,7 @@ def assemble(ports: Ports, place: Place) -> Core:
     salvage = salvage_room.build(engine, jails, transfer, migration)
     evacuations = evacuation_room.build(engine, transfer, migration)
     rollouts = rollout_room.build(engine, jails)
-    questions = question_room.build(engine, migration)
+    questions = question_room.build(engine, layers, migration)
     sinks = sinks_room.build(engine)
     host = host_room.build(engine, jails, transfer, migration, replication, evacuations, rollouts, sinks)
     return Core(

@@ -24,6 +24,7 @@ NOUNS = {
     "volume": "List volumes of jails, and remove those that no spec names any more.",
     "template": "List and show the templates that jails can be made of.",
     "rollout": "Move a base, or an app's release, over many jails in waves, and back.",
+    "find": "Find jails by a library, a package, a file, a base or a release that they run on.",
     "stats": "Print what jails use now: CPU, memory, processes, disk.",
     "migration": "Look at moves between hosts; free what they left.",
     "promote": "Make a standby the owner of its jail.",

@@ -46,6 +46,10 @@ PACKAGES = 50_000
 PACKAGE_DATABASE = 128 * MIB  # bytes of one file of a package database
 QUERY_STEPS = 500_000_000  # of SQLite's virtual machine for one query of it: some seconds
 
+# What differs between two generations: a message has 4 MiB at most.
+DIFF = MIB  # bytes of all diffs of /etc
+DIFF_FILE = MIB  # of a file that is compared by line
+
 # Configuration: three trees are compared by line, of which root in a jail writes one.
 TREE_BYTES = 64 * MIB  # of a configuration tree's files
 TREE_ENTRY = 256  # bytes that a path counts for, beside its name and content: empty files are not free

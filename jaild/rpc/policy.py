@@ -104,6 +104,7 @@ RULES: dict[str, Rule] = {
     "/jaild.v1.Migrations/FinalizeMigration": Rule(_OPERATOR, _name),
     **_reads("jaild.v1.Stats", "ListJailStats"),
     **_reads("jaild.v1.Histories", "ListJailHistory"),
+    **_reads("jaild.v1.Contents", "CompareGenerations", "FindContents", "GetSbom"),
     **_reads("jaild.v1.Volumes", "ListVolumes"),
     "/jaild.v1.Volumes/DeleteVolume": Rule(_OPERATOR, _name),
     **_reads("jaild.v1.Templates", "ListTemplates", "GetTemplate"),

@@ -88,6 +88,24 @@ async def rollout(stage: Stage) -> AsyncIterator[Acts]:
     yield {"jailctl rollout start": time_stops, "jailctl rollout show": waits}
 
 
+async def find(stage: Stage) -> AsyncIterator[Acts]:
+    """Find the jails with a vulnerable package, upgrade one, and see what that changed."""
+    alpha = await stage.add("alpha")
+    for base, openssl, issue in (
+        ("debian-12.12", "3.0.11-1~deb12u2", "12.12"),
+        ("debian-12.15", "3.0.15-1~deb12u1", "12.15"),
+    ):
+        said = f"Status: install ok installed\nArchitecture: amd64\nSource: openssl\nVersion: {openssl}\n"
+        status = "\n".join(f"Package: {name}\n{said}" for name in ("libssl3", "openssl"))
+        files = {"var/lib/dpkg/status": status, "etc/issue": f"Debian {issue}\n", "etc/motd": "welcome\n"}
+        await alpha.add_base(base, files)
+    await alpha.add_release("web/1")
+    for number, base in enumerate(("debian-12.12", "debian-12.12", "debian-12.15")):
+        (stage.folder / "edge.yaml").write_text(f"base: {base}\napp: web/1\n")
+        await stage.quietly(f"jailctl jail create edge-{number} -f edge.yaml")
+    yield {}
+
+
 def _etc(host: FakeHost, jail: str, generation: int, name: str, text: str) -> None:
     """Write to a jail's own /etc."""
     folder = layout.generation_folder(host.core.inventory.jails[jail].folder, generation)

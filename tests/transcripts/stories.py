@@ -32,6 +32,7 @@ STORIES: dict[str, Story] = {
     "import": source_team.imports,
     "upgrade": source_team.upgrade,
     "rollout": source_team.rollout,
+    "find": source_team.find,
     "role": operators.role,
     "migrate": operators.migrate,
     "base-rm": operators.base_rm,

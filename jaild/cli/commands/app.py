@@ -7,6 +7,7 @@ from typing import IO
 import click
 
 from jaild.cli.client import complete, references, upload
+from jaild.cli.client.bill import bill
 from jaild.cli.client.connection import READ_SECONDS, connect, pages
 from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Noun
@@ -105,6 +106,14 @@ def show(settings: Settings, *, release: str) -> None:
             ("manifest", render.plain(found.manifest)),
         )
     )
+
+
+@command.command("sbom", examples=("app sbom redis/7.0 > redis.cdx.json",))
+@click.argument("release", metavar="APP/VERSION", type=references.release, shell_complete=complete.releases)
+@click.pass_obj
+def sbom(settings: Settings, *, release: str) -> None:
+    """Print a release's software bill of materials, CycloneDX JSON."""
+    bill(settings, release)
 
 
 @command.command("rm", examples=("app rm redis/7.0 --plan", "app rm redis/7.0"))

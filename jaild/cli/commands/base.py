@@ -8,6 +8,7 @@ from typing import IO
 import click
 
 from jaild.cli.client import complete, references, upload
+from jaild.cli.client.bill import bill
 from jaild.cli.client.connection import READ_SECONDS, connect, pages
 from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Noun
@@ -82,6 +83,14 @@ def ls(settings: Settings, *, look: Look) -> None:
     with connect(settings) as api:
         bases = pages(api.bases.ListBases, bases_pb2.ListBasesRequest(), "bases")
     listing.show(settings, look, "bases", bases, _COLUMNS)
+
+
+@command.command("sbom", examples=("base sbom debian-12 > debian-12.cdx.json",))
+@click.argument("name", type=references.base, shell_complete=complete.bases)
+@click.pass_obj
+def sbom(settings: Settings, *, name: str) -> None:
+    """Print a base's software bill of materials, CycloneDX JSON."""
+    bill(settings, name)
 
 
 @command.command("show", examples=("base show debian-12",))

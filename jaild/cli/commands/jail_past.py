@@ -1,4 +1,4 @@
-"""What was done with a jail: its history."""
+"""What was done with a jail: its history, and what differs between two of its generations."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from jaild.cli.client import complete, references
-from jaild.cli.client.connection import connect, pages
+from jaild.cli.client.connection import READ_SECONDS, connect, pages
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.references import short
-from jaild.cli.client.settings import Settings
-from jaild.cli.output import listing, render
+from jaild.cli.client.settings import Form, Settings
+from jaild.cli.output import comparison, listing, render
 from jaild.cli.output.listing import Column, Look, listed
-from jaild.v1 import histories_pb2
+from jaild.v1 import contents_pb2, histories_pb2
 
 NAME = click.argument("name", type=references.jail, shell_complete=complete.jails)
 
@@ -29,6 +29,26 @@ def history(settings: Settings, *, name: str, lines: int, look: Look) -> None:
         request = histories_pb2.ListJailHistoryRequest(parent=name)
         found = pages(api.histories.ListJailHistory, request, "entries", lines)
     listing.show(settings, look, "entries", found, _COLUMNS)
+
+
+@click.command("diff", cls=Verb, examples=("jail diff cache", "jail diff cache 3", "jail diff cache 3 5 -o json"))
+@NAME
+@click.argument("before", type=click.IntRange(1, references.MOST), required=False, metavar="[GENERATION]")
+@click.argument("after", type=click.IntRange(1, references.MOST), required=False, metavar="[GENERATION]")
+@click.pass_obj
+def diff(settings: Settings, *, name: str, before: int | None, after: int | None) -> None:
+    """Print what differs between two generations: by default the one before and the active one.
+
+    Spec, packages, shared libraries, files of the release, and /etc as a unified diff. The later one's /etc is as it is
+    now: what the jail itself has written is in it.
+    """
+    request = contents_pb2.CompareGenerationsRequest(name=name, to=after, **{"from": before})
+    with connect(settings) as api:
+        found = api.contents.CompareGenerations(request, timeout=READ_SECONDS)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, found)
+        return
+    click.echo("\n".join(comparison.lines(name, found)))
 
 
 def _note(entry: Any) -> str:
@@ -56,4 +76,4 @@ _COLUMNS = (
     Column("REQUEST", lambda entry: entry.request_id, wide=True),
     Column("NOTE", _note, prose=True),
 )
-VERBS = (history,)
+VERBS = (history, diff)

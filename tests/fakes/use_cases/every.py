@@ -17,7 +17,7 @@ from jaild.jails.rpc import (
 )
 from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer, ChannelsServicer
 from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, TestMigrationsServicer
-from jaild.questions.rpc import HistoriesServicer
+from jaild.questions.rpc import ContentsServicer, HistoriesServicer
 from jaild.replication.rpc import PromotionsServicer, StandbyServicer
 from jaild.rollouts.rpc import RolloutsServicer
 from jaild.rpc.services import Servicer, Services
@@ -27,7 +27,7 @@ from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost
 from tests.fakes.use_cases.jails import FakeConfirmations, FakeJails, FakeStaging, FakeStats, FakeTemplates, FakeVolumes
 from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeChannels, FakeReleases
 from tests.fakes.use_cases.moves import FakeEvacuations, FakeIncoming, FakeMigrations, FakeRollouts
-from tests.fakes.use_cases.questions import FakeHistories
+from tests.fakes.use_cases.questions import FakeComparisons, FakeFinding, FakeHistories, FakeSboms
 from tests.fakes.use_cases.standby import FakeFiles, FakeParties, FakePromotions, FakeReplicas, FakeSalvages
 
 
@@ -50,6 +50,9 @@ class Fakes:
         self.host = FakeHost()
         self.stats = FakeStats()
         self.histories = FakeHistories()
+        self.comparisons = FakeComparisons()
+        self.finding = FakeFinding()
+        self.sboms = FakeSboms()
         self.templates = FakeTemplates()
         self.volumes = FakeVolumes()
         self.boot = FakeBoot()
@@ -85,6 +88,7 @@ class Fakes:
             ChangesServicer(fakes.confirmations, fakes.staging, messages),
             StatsServicer(fakes.stats),
             HistoriesServicer(fakes.histories),
+            ContentsServicer(fakes.comparisons, fakes.finding, fakes.sboms),
             TemplatesServicer(fakes.templates),
             VolumesServicer(fakes.volumes, messages),
             TestMigrationsServicer(fakes.migrations, messages),

@@ -28,6 +28,8 @@ from jaild.v1 import (
     channels_pb2,
     channels_pb2_grpc,
     common_pb2,
+    contents_pb2,
+    contents_pb2_grpc,
     evacuations_pb2,
     evacuations_pb2_grpc,
     event_sinks_pb2_grpc,
@@ -52,6 +54,7 @@ from jaild.v1 import (
     test_migrations_pb2_grpc,
     volumes_pb2_grpc,
 )
+from tests.unit.cli.questions import Contents, Histories
 from tests.unit.cli.sinks import EventSinks
 from tests.unit.cli.templates import Templates
 from tests.unit.cli.volumes import Volumes
@@ -364,15 +367,6 @@ class Rollouts(rollouts_pb2_grpc.RolloutsServicer):  # type: ignore[misc]
         return rollouts_pb2.ListRolloutsResponse(rollouts=self.daemon.rollouts)
 
 
-class Histories(histories_pb2_grpc.HistoriesServicer):  # type: ignore[misc]
-    def __init__(self, daemon: Daemon) -> None:
-        self.daemon = daemon
-
-    def ListJailHistory(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        self.daemon.requests.append(request)
-        return histories_pb2.ListJailHistoryResponse(entries=self.daemon.history)
-
-
 class Stats(stats_pb2_grpc.StatsServicer):  # type: ignore[misc]
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
@@ -438,6 +432,8 @@ class Daemon:
         self.rollouts: list[rollouts_pb2.Rollout] = []
         self.stats: list[list[stats_pb2.JailStats] | grpc.StatusCode] = []
         self.history: list[histories_pb2.HistoryEntry] = []
+        self.comparison = contents_pb2.Comparison()
+        self.found: list[contents_pb2.FindContentsResponse] = []
         self.report = salvage_pb2.SalvageReport()
         self.answers: list[Any] = []
         self.watches: list[Callable[[Any], Iterator[Any]]] = []
@@ -487,6 +483,7 @@ class Daemon:
         promotions_pb2_grpc.add_PromotionsServicer_to_server(Promotions(self), server)
         rollouts_pb2_grpc.add_RolloutsServicer_to_server(Rollouts(self), server)
         stats_pb2_grpc.add_StatsServicer_to_server(Stats(self), server)
+        contents_pb2_grpc.add_ContentsServicer_to_server(Contents(self), server)
         histories_pb2_grpc.add_HistoriesServicer_to_server(Histories(self), server)
         templates_pb2_grpc.add_TemplatesServicer_to_server(Templates(), server)
         volumes_pb2_grpc.add_VolumesServicer_to_server(Volumes(self), server)

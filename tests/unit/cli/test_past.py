@@ -1,4 +1,4 @@
-"""`jailctl jail history`: what was done with a jail, for people and for programs."""
+"""`jailctl jail history` and `jail diff`: what was done with a jail, and what differs, for people and programs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from jaild.rpc.moments import duration, timestamp
-from jaild.v1 import histories_pb2
+from jaild.v1 import contents_pb2, histories_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon
 
@@ -41,3 +41,55 @@ def test_programs_get_the_entries_as_the_api_has_them(jailctl: Run, daemon: Daem
     daemon.history = [entry(operation="operations/op-1", request_id="r")]
     (told,) = json.loads(jailctl("jail", "history", "web", "-o", "json").stdout)["entries"]
     assert (told["operation"], told["requestId"], told["time"]) == ("operations/op-1", "r", "2001-09-09T01:46:40Z")
+
+
+def test_a_comparison_is_told_in_sections_with_etc_as_a_diff(jailctl: Run, daemon: Daemon) -> None:
+    change, kinds = contents_pb2.ContentChange, contents_pb2.FileChange
+    daemon.comparison = contents_pb2.Comparison(
+        to=2,
+        from_base="bases/deb-1",
+        to_base="bases/deb-2",
+        spec=[change(name="quota", before="1G", after="2G")],
+        packages=[change(name="libssl3", before="1", after="2"), change(name="new", after="1")],
+        libraries=[change(name="liba.so", before="")],
+        release_files=[kinds(path="/usr/local/bin/run", change=kinds.CHANGE_CHANGED)],
+        release_file_counts=contents_pb2.FileCounts(changed=1),
+        base_file_counts=contents_pb2.FileCounts(added=1200, removed=3),
+        configuration=[
+            kinds(path="/etc/issue", change=kinds.CHANGE_CHANGED, diff="--- a\n+++ b\n@@ -1 +1 @@\n-old\n+n\x1bew\n"),
+            kinds(path="/etc/shadow", change=kinds.CHANGE_CHANGED, reason="private"),
+        ],
+        notes=["not compared"],
+    )
+    setattr(daemon.comparison, "from", 1)  # a keyword of Python's
+    said = jailctl("jail", "diff", "web", "1", "2").stdout
+    assert said.splitlines() == [
+        "web: generation 1 to 2",
+        "base: deb-1 to deb-2",
+        "spec:",
+        "  ~ quota  1G to 2G",
+        "packages:",
+        "  ~ libssl3  1 to 2",
+        "  + new  1",
+        "libraries:",
+        "  - liba.so  version not known",
+        "files of the release (1 changed):",
+        "  ~ /usr/local/bin/run",
+        "files of the base (1,200 new, 3 gone)",
+        "configuration:",
+        "  ~ /etc/issue",
+        "    --- a",
+        "    +++ b",
+        "    @@ -1 +1 @@",
+        "    -old",
+        "    +n\\x1bew",
+        "  ~ /etc/shadow  (private)",
+        "note: not compared",
+    ]
+    request = daemon.requests[-1]
+    assert (request.name, getattr(request, "from"), request.to) == ("jails/web", 1, 2)
+
+
+def test_without_numbers_the_daemon_chooses_the_generations(jailctl: Run, daemon: Daemon) -> None:
+    assert jailctl("jail", "diff", "web").exit_code == 0
+    assert (getattr(daemon.requests[-1], "from"), daemon.requests[-1].to) == (0, 0)

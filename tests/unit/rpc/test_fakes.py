@@ -25,7 +25,10 @@ from jaild.layers.channels import Channels
 from jaild.layers.releases import Releases
 from jaild.migration.service import Migrations
 from jaild.migration.target import TargetMigration
+from jaild.questions.comparisons import Comparisons
+from jaild.questions.finding import Finding
 from jaild.questions.history import Histories
+from jaild.questions.sboms import Sboms
 from jaild.replication.fencing import Fencing
 from jaild.replication.parties import Parties
 from jaild.replication.replicas import ReplicaStore
@@ -53,6 +56,9 @@ REAL: dict[str, tuple[type, ...]] = {
     "host": (Host,),
     "stats": (Stats,),
     "histories": (Histories,),
+    "comparisons": (Comparisons,),
+    "finding": (Finding,),
+    "sboms": (Sboms,),
     "templates": (Templates,),
     "volumes": (Volumes,),
     "boot": (Boot,),
