@@ -53,7 +53,11 @@ class _Row:
         "find --base 'debian-12*' -o json",
     ),
 )
-@click.option("--library", metavar="SONAME[<VERSION]", help="A shared library; the version of its makers.")
+@click.option(
+    "--library",
+    metavar="SONAME[<VERSION]",
+    help="A shared library, by the version of its makers: <, <=, =, >= or >, several with commas; * in a name is anything.",
+)
 @click.option("--package", metavar="NAME[<VERSION]", help="A package, or what packages were built from.")
 @click.option("--file", metavar="PATH|sha256:HEX", help="A file of base or release.")
 @click.option("--base", metavar="NAME", help="A base; * for anything.")
@@ -74,11 +78,7 @@ def command(
     everywhere: bool,
     look: Look,
 ) -> None:
-    """Find jails by a library, a package, a file, a base or a release that they run on.
-
-    Versions have <, <=, =, >=, > before them, several a comma in between, and are compared by the rules of dpkg, pkg
-    or rpm. A library whose version is not known is shown. What could not be looked at is told, and is status 8.
-    """
+    """Find jails by a library, a package, a file, a base or a release that they run on."""
     given = {"library": library, "package": package, "file": file, "base": base, "release": release}
     asked = {kind: text for kind, text in given.items() if text is not None}
     if len(asked) != 1:

@@ -14,7 +14,21 @@ from tests.unit.cli.test_channels import STABLE
 from tests.unit.cli.test_help import ALL
 
 READING = {
-    *("ls", "show", "releases", "history", "generations", "logs", "build-log", "wait", "stats", "audit"),
+    *(
+        "ls",
+        "show",
+        "releases",
+        "history",
+        "diff",
+        "find",
+        "sbom",
+        "generations",
+        "logs",
+        "build-log",
+        "wait",
+        "stats",
+        "audit",
+    ),
     *("data-loss", "evacuation", "events", "help", "completion"),
 }
 # What changes something and has no plan, and why.

@@ -52,6 +52,8 @@ def test_a_viewer_can_call_nothing_that_is_audited() -> None:
 
 def test_whatever_changes_something_is_audited() -> None:
     reading = (
+        "Compare",
+        "Find",
         "Get",
         "List",
         "Plan",
