@@ -56,7 +56,7 @@ class _Row:
 @click.option(
     "--library",
     metavar="SONAME[<VERSION]",
-    help="A shared library, by the version of its makers: <, <=, =, >= or >, several with commas; * in a name is anything.",
+    help="A shared library, by its makers' version: <, <=, =, >=, >, several with commas; * is anything.",
 )
 @click.option("--package", metavar="NAME[<VERSION]", help="A package, or what packages were built from.")
 @click.option("--file", metavar="PATH|sha256:HEX", help="A file of base or release.")
@@ -173,5 +173,5 @@ _COLUMNS = (
     Column("ACTIVE", lambda row: "yes" if row.use and row.use.active else ""),
     Column("STATE", lambda row: row.use.state if row.use else ""),
     Column("IN", lambda row: short(row.layer.name)),
-    Column("FOUND", _found),
+    Column("FOUND", _found, prose=True),
 )
