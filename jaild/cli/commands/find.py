@@ -26,7 +26,7 @@ _SECONDS = 10 * READ_SECONDS  # the index of each layer is read from disk
 
 
 @dataclass
-class _Layer:
+class Layer:
     """A layer, of all messages about it."""
 
     context: str
@@ -38,8 +38,8 @@ class _Layer:
 
 
 @dataclass(frozen=True)
-class _Row:
-    layer: _Layer
+class Row:
+    layer: Layer
     use: Any  # None for a layer that no jail uses
 
 
@@ -85,7 +85,7 @@ def command(
         raise click.UsageError("ask for one of --library, --package, --file, --base and --release")
     request = contents_pb2.FindContentsRequest(**asked)
 
-    def question(api: Api) -> list[_Layer]:
+    def question(api: Api) -> list[Layer]:
         return _layers(settings.context, api.contents.FindContents(request, timeout=_SECONDS))
 
     silent: list[tuple[str, Failure]] = []
@@ -101,10 +101,10 @@ def command(
     _complain(layers, silent)
 
 
-def _layers(context: str, answers: Any) -> list[_Layer]:
-    found: dict[str, _Layer] = {}
+def _layers(context: str, answers: Any) -> list[Layer]:
+    found: dict[str, Layer] = {}
     for answer in answers:
-        layer = found.setdefault(answer.layer, _Layer(context, answer.layer))
+        layer = found.setdefault(answer.layer, Layer(context, answer.layer))
         layer.matches += answer.matches
         layer.uses += answer.uses
         layer.problems += answer.problems
@@ -112,22 +112,22 @@ def _layers(context: str, answers: Any) -> list[_Layer]:
     return list(found.values())
 
 
-def _named(layer: _Layer, context: str) -> _Layer:
+def _named(layer: Layer, context: str) -> Layer:
     layer.context = context
     return layer
 
 
-def _show(settings: Settings, look: Look, layers: Sequence[_Layer], *, everywhere: bool) -> None:
+def _show(settings: Settings, look: Look, layers: Sequence[Layer], *, everywhere: bool) -> None:
     there = [layer for layer in layers if not layer.not_indexed and (layer.matches or not layer.problems)]
     if settings.form is not Form.TABLE:
         render.document(settings.form, {"layers": [_as_dict(layer, everywhere=everywhere) for layer in layers]})
         return
-    rows = [_Row(layer, use) for layer in there for use in layer.uses or [None]]
+    rows = [Row(layer, use) for layer in there for use in layer.uses or [None]]
     columns = _COLUMNS if not everywhere else (Column("CONTEXT", lambda row: row.layer.context), *_COLUMNS)
     listing.table(look, rows, columns)
 
 
-def _as_dict(layer: _Layer, *, everywhere: bool) -> dict[str, Any]:
+def _as_dict(layer: Layer, *, everywhere: bool) -> dict[str, Any]:
     whole = contents_pb2.FindContentsResponse(
         layer=layer.name,
         matches=layer.matches,
@@ -138,7 +138,7 @@ def _as_dict(layer: _Layer, *, everywhere: bool) -> dict[str, Any]:
     return ({"context": layer.context} if everywhere else {}) | render.as_dict(whole)
 
 
-def _complain(layers: Sequence[_Layer], silent: Sequence[tuple[str, Failure]]) -> None:
+def _complain(layers: Sequence[Layer], silent: Sequence[tuple[str, Failure]]) -> None:
     """Tell what was not looked at: an answer without it is none."""
     for layer in layers:
         where = f"{layer.context}: " if layer.context else ""
@@ -154,7 +154,7 @@ def _complain(layers: Sequence[_Layer], silent: Sequence[tuple[str, Failure]]) -
         raise Failure(f"not looked at: {' and '.join(filter(None, parts))}", Exit.UNAVAILABLE)
 
 
-def _found(row: _Row) -> str:
+def _found(row: Row) -> str:
     shown = [_match(match) for match in row.layer.matches[:_SHOWN]]
     left = len(row.layer.matches) - len(shown)
     return ", ".join(shown) + (f" and {left} more" if left else "")

@@ -16,7 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 
 from jaild.cli.client.contexts import Context
-from jaild.cli.commands import host, jail, jail_inside, rollout, stats
+from jaild.cli.commands import find, host, jail, jail_inside, rollout, stats
 from jaild.cli.output import listing, render
 from jaild.cli.output.listing import Column, Look
 from jaild.cli.zabbix.push import Done, Result
@@ -24,6 +24,7 @@ from jaild.v1 import (
     apps_pb2,
     bases_pb2,
     channels_pb2,
+    contents_pb2,
     event_sinks_pb2,
     events_pb2,
     histories_pb2,
@@ -167,6 +168,10 @@ FULL: dict[str, Any] = {
         event=events_pb2.Event(sequence=123456, time=LONG_AGO, kind="standby.volume_kept", target=JAIL.name),
         give_up_time=LONG_AGO,
         replay_time=LONG_AGO,
+    ),
+    "find._COLUMNS": find.Row(
+        find.Layer("alpha", BASE, matches=[contents_pb2.ContentMatch(name="libssl.so.3", version="3.0.15-1~deb12u1")]),
+        contents_pb2.LayerUse(jail=JAIL.name, generation=12, active=True, state="crash-loop"),
     ),
     "host._AUDIT": AUDITED,
     "host._HOSTS": ("alpha", HOST),
