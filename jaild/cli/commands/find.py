@@ -39,8 +39,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Row:
+    """A generation on a layer; `use` is None for a layer that no jail uses."""
+
     layer: Layer
-    use: Any  # None for a layer that no jail uses
+    use: Any
 
 
 @click.command(
