@@ -70,7 +70,7 @@ lab-quick: compiled ## what CI runs of it: the contract on one OpenZFS, and four
 	@rm -f build/lab-failures.txt
 	JAILD_LAB_ZFS=2.3 JAILD_LAB_CUTS=4 $(PYTEST) tests/lab/test_zfs_contract.py tests/lab/test_power_cuts.py
 
-integrations: compiled ## what is brought for Prometheus, Zabbix, rsyslog and others, on their own programs
+integrations: compiled ## what is brought for Prometheus, Zabbix, rsyslog and others, on their own programs; the page in a Chromium: build/web
 	@JAILD_REQUIRE_ALL=1 .ci/deps integrations
 	JAILD_REQUIRE_ALL=1 $(PYTEST) tests/integrations
 
