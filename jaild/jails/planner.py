@@ -16,7 +16,7 @@ from jaild.model import layout, quantity
 from jaild.model.errors import NotFoundError
 from jaild.model.jails import network as netcheck
 from jaild.model.jails import policy_check as policycheck
-from jaild.model.jails import quotas
+from jaild.model.jails import quotas, spec_changes
 from jaild.model.jails import validation as speccheck
 from jaild.model.jails.change import Axis, Cutover, Draft, Revert, Rollback
 from jaild.model.jails.mounts import holder_of
@@ -81,6 +81,7 @@ class Planner:
         problems += await self._mount_points(stack, draft.spec)
         if current is not None:
             problems += _removed_volumes(current.spec, draft.spec)
+            problems += [] if draft.kind == Rollback.kind else self._downgrade(current, stack.base.record)
             problems += _being_removed(name, entry, draft.spec)
         trees = None
         if not draft.cut_to:
@@ -100,7 +101,7 @@ class Planner:
             release=draft.spec.app or "",
             accepted=accepted,
         )
-        return Prepared(plan, draft, trees)
+        return Prepared(_from(current, plan, draft.spec), draft, trees)
 
     async def _accepted_before(self, entry: JailEntry | None, draft: Draft) -> tuple[Accepted, ...]:
         """Return what was accepted of the same base and release: that is not asked again at each change."""
@@ -146,6 +147,8 @@ class Planner:
             to_generation=current.number,
             base=current.base,
             release=current.release,
+            from_base=current.base,
+            from_release=current.release,
             unchanged=True,
         )
 
@@ -163,7 +166,7 @@ class Planner:
             base=back.base,
             release=back.release,
         )
-        return Prepared(plan, draft, None)
+        return Prepared(_from(owned.generation, plan, draft.spec), draft, None)
 
     async def _is_as_staged(self, entry: JailEntry, kept: Staged) -> bool:
         return await self._datasets.state_of(entry, kept.number, like=kept.state) == kept.state
@@ -191,6 +194,10 @@ class Planner:
         if stack.release is not None:
             problems += await self._proof(stack.base, stack.release, _start(spec, stack))
         return problems
+
+    def _downgrade(self, current: Generation, base: BaseRecord) -> tuple[Problem, ...]:
+        before = self._inventory.bases.get(current.base)
+        return compat.check_downgrade(before.record, base) if before is not None else ()
 
     async def _proof(self, base: Layer[BaseRecord], release: Layer[ReleaseRecord], start: Start) -> tuple[Problem, ...]:
         """Check every ELF file of a release against a base: once for each start, since neither layer ever changes."""
@@ -256,6 +263,18 @@ class Planner:
             )
             for target, problem in found.items()
         ]
+
+
+def _from(current: Generation | None, plan: Plan, spec: JailSpec) -> Plan:
+    """Return a plan with what the jail is now."""
+    if current is None:
+        return plan
+    return msgspec.structs.replace(
+        plan,
+        from_base=current.base,
+        from_release=current.release,
+        changes=spec_changes.changes(current.spec, spec),
+    )
 
 
 def _start(spec: JailSpec, stack: Stack) -> Start:

@@ -250,6 +250,7 @@ class JailsServicer:
                 etag=request.etag,
                 validate_only=request.validate_only,
                 caller=caller,
+                stage=request.stage,
             )
         )
 

@@ -284,18 +284,26 @@ class Jails:
         )
 
     async def rollback(
-        self, name: str, *, generation: int, axis: str, etag: str, validate_only: bool, caller: Caller
+        self,
+        name: str,
+        *,
+        generation: int,
+        axis: str,
+        etag: str,
+        validate_only: bool,
+        caller: Caller,
+        stage: bool = False,
     ) -> Operation:
-        """Go back to an older generation, whole or on one axis."""
+        """Go back to an older generation, whole or on one axis. `stage`: as in `deploy`; one like it is made then."""
         entry = self._inventory.jail(name)
-        change = Rollback(generation, Axis(axis))
+        change = Rollback(generation, Axis(axis), anew=stage)
         current, number = entry.generation, generation or await self._last(entry)
         if number and (generation or change.axis is Axis.ALL):
             target = await self._inventory.generation(entry, number)
             if current is not None and change.axis is Axis.ALL:  # to refuse at once what is refused in its queue, too
                 draft = Draft(change.kind, target.spec, target.base, cut_to=number)
                 access.require_outcome(caller, name, current, draft)
-        return await self.change(name, change, etag, validate_only=validate_only, caller=caller)
+        return await self.change(name, change, etag, validate_only=validate_only, caller=caller, stage=stage)
 
     async def _last(self, entry: JailEntry) -> int:
         numbers = await self._inventory.committed(entry)

@@ -105,6 +105,14 @@ def accept(
     return tuple(told_so), tuple(dict.fromkeys(used))
 
 
+class FieldChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One key of a spec that a change makes another: `$.limits.memory`. None: it is not said there."""
+
+    field: str
+    before: str | None = None
+    after: str | None = None
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change, thought through and not begun."""
 
@@ -116,6 +124,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     to_generation: int = 0
     base: str = ""
     release: str = ""  # app/version
+    from_base: str = ""  # what the jail is on; empty for a new one
+    from_release: str = ""
+    changes: tuple[FieldChange, ...] = ()  # of its spec, beside base and release
     accepted: tuple[Accepted, ...] = ()  # what somebody accepted of it; no errors any more
     frees: int = 0  # bytes that a prune frees: an estimate
     unchanged: bool = False  # what is asked for is there: nothing would be done

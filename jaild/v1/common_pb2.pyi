@@ -62,7 +62,7 @@ class AcceptedProblem(_message.Message):
     def __init__(self, code: _Optional[str] = ..., subject: _Optional[str] = ..., reason: _Optional[str] = ..., accepted_by: _Optional[str] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("kind", "target", "steps", "problems", "from_generation", "to_generation", "base", "release", "frees_bytes", "unchanged")
+    __slots__ = ("kind", "target", "steps", "problems", "from_generation", "to_generation", "base", "release", "frees_bytes", "unchanged", "from_base", "from_release", "changes")
     KIND_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +73,9 @@ class Plan(_message.Message):
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     FREES_BYTES_FIELD_NUMBER: _ClassVar[int]
     UNCHANGED_FIELD_NUMBER: _ClassVar[int]
+    FROM_BASE_FIELD_NUMBER: _ClassVar[int]
+    FROM_RELEASE_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
     kind: str
     target: str
     steps: _containers.RepeatedScalarFieldContainer[str]
@@ -83,7 +86,20 @@ class Plan(_message.Message):
     release: str
     frees_bytes: int
     unchanged: bool
-    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., steps: _Optional[_Iterable[str]] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., from_generation: _Optional[int] = ..., to_generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., frees_bytes: _Optional[int] = ..., unchanged: bool = ...) -> None: ...
+    from_base: str
+    from_release: str
+    changes: _containers.RepeatedCompositeFieldContainer[FieldChange]
+    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., steps: _Optional[_Iterable[str]] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., from_generation: _Optional[int] = ..., to_generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., frees_bytes: _Optional[int] = ..., unchanged: bool = ..., from_base: _Optional[str] = ..., from_release: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ...) -> None: ...
+
+class FieldChange(_message.Message):
+    __slots__ = ("field", "before", "after")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    before: str
+    after: str
+    def __init__(self, field: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
 
 class OperationMetadata(_message.Message):
     __slots__ = ("kind", "target", "phase", "message", "actor", "request_id", "create_time", "update_time", "bytes_done", "bytes_total", "predicted_downtime", "downtime", "plan", "rounds", "facts", "cancel_requested", "bytes_per_second", "phases", "predicted_at_least")

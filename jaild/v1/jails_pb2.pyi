@@ -615,7 +615,7 @@ class ConfigureJailRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedProblem, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ..., force: bool = ...) -> None: ...
 
 class RollbackJailRequest(_message.Message):
-    __slots__ = ("name", "generation", "axis", "etag", "request_id", "validate_only", "accept")
+    __slots__ = ("name", "generation", "axis", "etag", "request_id", "validate_only", "accept", "stage")
     class Axis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         AXIS_UNSPECIFIED: _ClassVar[RollbackJailRequest.Axis]
@@ -633,6 +633,7 @@ class RollbackJailRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     axis: RollbackJailRequest.Axis
@@ -640,7 +641,8 @@ class RollbackJailRequest(_message.Message):
     request_id: str
     validate_only: bool
     accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedProblem]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., axis: _Optional[_Union[RollbackJailRequest.Axis, str]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedProblem, _Mapping]]] = ...) -> None: ...
+    stage: bool
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., axis: _Optional[_Union[RollbackJailRequest.Axis, str]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedProblem, _Mapping]]] = ..., stage: bool = ...) -> None: ...
 
 class GetGenerationRequest(_message.Message):
     __slots__ = ("name",)

@@ -76,11 +76,11 @@ async def unstage(host: FakeHost, name: str = "web") -> Operation:
     return await ended(host, host.core.use_cases.staging.unstage(name, caller=caller()))
 
 
-async def roll_back(host: FakeHost, generation: int = 0, axis: str = "") -> Operation:
+async def roll_back(host: FakeHost, generation: int = 0, axis: str = "", *, stage: bool = False) -> Operation:
     return await ended(
         host,
         host.core.use_cases.jails.rollback(
-            "web", generation=generation, axis=axis, etag="", validate_only=False, caller=caller()
+            "web", generation=generation, axis=axis, etag="", validate_only=False, caller=caller(), stage=stage
         ),
     )
 

@@ -240,11 +240,14 @@ def standby(
     help="Generation to go back to (default: the one before).",
 )
 @click.option("--axis", type=click.Choice(["base", "app", "spec"]), help="Undo only this (default: all three).")
+@_STAGE
 @mutation(acceptable=True)
 @click.pass_obj
-def rollback(settings: Settings, *, name: str, number: int | None, axis: str | None, how: How) -> None:
+def rollback(settings: Settings, *, name: str, number: int | None, axis: str | None, stage: bool, how: How) -> None:
     """Go back to an older generation, or undo one axis; data is never rolled back."""
-    request = jails_pb2.RollbackJailRequest(name=name, generation=number or 0, axis=_AXES[axis], **how.fields())
+    request = jails_pb2.RollbackJailRequest(
+        name=name, generation=number or 0, axis=_AXES[axis], stage=stage, **how.fields()
+    )
     with connect(settings) as api:
         finish(api, settings, api.jails.RollbackJail(request), how)
 

@@ -48,15 +48,30 @@ def plan_lines(plan: common_pb2.Plan) -> list[str]:
         before = str(plan.from_generation) if plan.from_generation else "none"
         text.append(f"  generation  {before} -> {plan.to_generation}")
     if plan.base:
-        text.append(f"  base        {printable(short(plan.base))}")
-    if plan.release:
-        text.append(f"  release     {printable(short(plan.release))}")
+        text.append(f"  base        {_changed(short(plan.from_base), short(plan.base))}")
+    if plan.release or plan.from_release:
+        before = short(plan.from_release) or ("none" if plan.from_base else "")
+        text.append(f"  release     {_changed(before, short(plan.release) or 'none')}")
+    for number, change in enumerate(plan.changes):
+        became = _changed(_said(change, "before"), _said(change, "after"), differ=True)
+        text.append(f"  {'' if number else 'spec':<10}  {printable(change.field)}: {became}")
     text += [f"  {number:>2}. {printable(step)}" for number, step in enumerate(plan.steps, 1)]
     if plan.kind == "prune":
         text.append(f"  frees       {f'about {quantity.size(plan.frees_bytes)}' if plan.frees_bytes else 'nothing'}")
     text += ["  " + line for line in lines(plan.problems)]
     text.append(f"  problems: {count(plan.problems) or 'none'}")
     return text
+
+
+def _changed(before: str, after: str, *, differ: bool = False) -> str:
+    """Return `old -> new`; the new alone where nothing is known of the old, or they are equal and need not `differ`."""
+    if not before or (before == after and not differ):
+        return printable(after)
+    return f"{printable(before)} -> {printable(after)}"
+
+
+def _said(change: common_pb2.FieldChange, side: str) -> str:
+    return (getattr(change, side) or "''") if change.HasField(side) else "none"
 
 
 def _rank(problem: common_pb2.Problem) -> int:

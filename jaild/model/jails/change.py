@@ -114,10 +114,14 @@ class Configure:
 
 @dataclass(frozen=True)
 class Rollback:
-    """Back to generation `to` (0: the newest that differs), whole or on one axis."""
+    """Back to generation `to` (0: the newest that differs), whole or on one axis.
+
+    `anew`: by a generation that is made as that one is, as what is staged must be.
+    """
 
     to: int = 0
     axis: Axis = Axis.ALL
+    anew: bool = False
     kind = "rollback"
 
     def apply(self, current: Generation, older: Mapping[int, Generation]) -> Draft:
@@ -135,7 +139,7 @@ class Rollback:
         if not self._differs(target, current):
             raise self._nothing(f"generation {target.number} does not differ")
         if self.axis is Axis.ALL:
-            return Draft(self.kind, target.spec, target.base, cut_to=target.number)
+            return Draft(self.kind, target.spec, target.base, cut_to=0 if self.anew else target.number)
         now, then = current.spec, target.spec
         spec = {
             Axis.BASE: lambda: msgspec.structs.replace(now, base=then.base, channel=then.channel),

@@ -5,6 +5,7 @@ Nothing is executed. A file that passes can still fail at run time (dlopen, sysc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
@@ -157,6 +158,27 @@ def check_osversion(built: Built | None, base: BaseRecord) -> tuple[Problem, ...
             evidence=(f"built on osversion {built.osversion}, osreldate of the base {base.osreldate}",),
         ),
     )
+
+
+def check_downgrade(before: BaseRecord, base: BaseRecord) -> tuple[Problem, ...]:
+    """Return whether a base is an older version of the same system than the one before it: BASE_OLDER."""
+    of_same_system = before.abi.partition(":")[0] == base.abi.partition(":")[0]
+    if not of_same_system or not _numbers(base.version) < _numbers(before.version):
+        return ()
+    return (
+        Problem(
+            severity=Severity.NOTE,
+            code="BASE_OLDER",
+            message=f"base {base.name} ({base.version}) is older than the jail's, {before.name} ({before.version})",
+            subject=f"bases/{base.name}",
+            hint="what newer programs wrote may be too new for it: look at the jail's data and logs after the change",
+        ),
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return what versions are compared by: 14.3-RELEASE-p5 is 14, 3, 5."""
+    return tuple(map(int, re.findall(r"[0-9]{1,9}", version)))
 
 
 def _name(file: ElfFile) -> str:

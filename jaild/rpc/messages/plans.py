@@ -70,4 +70,10 @@ def plan_message(plan: Plan) -> common_pb2.Plan:
         release=names.release_name(plan.release),
         frees_bytes=plan.frees,
         unchanged=plan.unchanged,
+        from_base=names.base_name(plan.from_base),
+        from_release=names.release_name(plan.from_release),
+        changes=[
+            common_pb2.FieldChange(field=change.field, before=change.before, after=change.after)
+            for change in plan.changes
+        ],
     )

@@ -121,11 +121,19 @@ class FakeJails(Fake):
         return self._change("configure", (name, spec), confirm_within, stage=stage, force=force, **asked)
 
     async def rollback(
-        self, name: str, /, *, generation: int, axis: str, etag: str, validate_only: bool, caller: Caller
+        self,
+        name: str,
+        /,
+        *,
+        generation: int,
+        axis: str,
+        etag: str,
+        validate_only: bool,
+        caller: Caller,
+        stage: bool = False,
     ) -> Operation:
-        return self.operate(
-            "rollback", name, generation=generation, axis=axis, etag=etag, validate_only=validate_only, caller=caller
-        )
+        kept = {"generation": generation, "axis": axis, "etag": etag, "stage": stage}
+        return self.operate("rollback", name, validate_only=validate_only, caller=caller, **kept)
 
     async def generations(self, name: str, /) -> tuple[Generation, ...]:
         self.get(name)

@@ -14,10 +14,12 @@ import pytest
 from jaild.jails.datasets import KEPT_GENERATIONS
 from jaild.model import layout
 from jaild.model.errors import AbortedError, FailedPreconditionError, InternalError, InvalidArgumentError, JaildError
+from jaild.model.jails.change import Configure, Deploy, Rollback, Upgrade
 from jaild.model.jails.redaction import REDACTED, redacted
-from jaild.model.jails.spec import ExecCheck, JailSpec, Readiness, Volume
+from jaild.model.jails.spec import ExecCheck, JailSpec, Limits, Readiness, Volume
 from jaild.model.layers.records import Manifest
 from jaild.model.operation import Operation
+from jaild.model.problems import FieldChange
 from jaild.ports.runtime import Run
 from tests.fakes.host import FakeHost, caller
 from tests.hosts import invariants
@@ -167,6 +169,28 @@ async def test_a_refused_plan_touches_nothing(host: FakeHost) -> None:
     assert [problem.code for problem in refused.failure.problems] == ["NO_COMMAND"] if refused.failure else False
     assert touched(host) == []
     assert serves(host, 1)
+
+
+async def test_a_plan_tells_what_becomes_what(host: FakeHost) -> None:
+    await create(host)
+    caller_ = caller()
+    jails = host.core.use_cases.jails
+    plan = await jails.plan("web", Deploy("web/2"), caller=caller_)
+    assert ((plan.from_base, plan.base), (plan.from_release, plan.release)) == (("deb-1", "deb-1"), ("web/1", "web/2"))
+    assert plan.changes == ()
+    plan = await jails.plan("web", Upgrade("deb-2"), caller=caller_)
+    assert (plan.from_base, plan.base, plan.from_release, plan.release) == ("deb-1", "deb-2", "web/1", "web/1")
+    wanted = msgspec.structs.replace(SPEC, limits=Limits(memory="64M"), labels={"team": "cdn"})
+    plan = await jails.plan("web", Configure(wanted), caller=caller_)
+    expected = (
+        FieldChange(field="$.labels.team", after="cdn"),
+        FieldChange(field="$.limits.memory", after="64M"),
+    )
+    assert plan.changes == expected
+    assert reason_of(await configure(host, wanted)) == ""
+    plan = await jails.plan("web", Rollback(), caller=caller_)
+    assert plan.changes == tuple(FieldChange(field=each.field, before=each.after) for each in expected)
+    assert (plan.from_generation, plan.to_generation, plan.from_release) == (2, 1, "web/1")
 
 
 async def test_a_plan_alone_touches_nothing_and_is_not_kept_as_a_request(host: FakeHost) -> None:

@@ -51,6 +51,23 @@ def staged(host: FakeHost) -> Staged | None:
     return record.staged
 
 
+async def test_a_rollback_can_be_staged_and_the_old_generation_stays_what_it_is(host: FakeHost) -> None:
+    await create(host)
+    assert reason_of(await deploy(host, "web/2")) == ""
+    assert reason_of(await roll_back(host, stage=True)) == ""
+    kept = staged(host)
+    assert kept is not None
+    assert (kept.number, serves(host, 2)) == (3, True)
+    assert reason_of(await cut_over(host)) == ""
+    assert (active(host).number, active(host).release, active(host).reason) == (3, "web/1", "rollback")
+    assert reason_of(await roll_back(host, axis="app", stage=True)) == ""
+    assert reason_of(await unstage(host)) == ""
+    numbers = [generation.number for generation in await host.core.use_cases.jails.generations("web")]
+    assert numbers == [3, 2, 1]
+    assert reason_of(await roll_back(host, 1)) == ""
+    assert serves(host, 1)
+
+
 def etc_of(host: FakeHost, number: int) -> Path:
     return host.core.inventory.jails["web"].folder / "generations" / str(number) / "etc"
 

@@ -71,6 +71,29 @@ def test_a_release_does_not_run_on_a_base_older_than_the_one_it_was_built_on(
     assert [problem.code for problem in compat.check_osversion(built, base)] == found
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        (("FreeBSD:14:amd64", "14.3-RELEASE-p5"), ("FreeBSD:14:amd64", "14.3-RELEASE-p4"), ["BASE_OLDER"]),
+        (("FreeBSD:14:amd64", "14.3-RELEASE-p9"), ("FreeBSD:14:amd64", "14.3-RELEASE-p10"), []),
+        (("FreeBSD:14:amd64", "14.3-RELEASE"), ("FreeBSD:13:amd64", "13.5-RELEASE-p2"), ["BASE_OLDER"]),
+        (("debian:13:amd64", "13"), ("debian:12:amd64", "12"), ["BASE_OLDER"]),
+        (("debian:12:amd64", "12"), ("debian:12:amd64", "12"), []),
+        (("debian:13:amd64", "13"), ("alpine:3:amd64", "3"), []),
+        (("arch:rolling:amd64", "rolling"), ("arch:rolling:amd64", "rolling"), []),
+    ],
+)
+def test_a_base_that_is_older_than_the_jails_is_noted(
+    before: tuple[str, str], after: tuple[str, str], found: list[str]
+) -> None:
+    one, other = (
+        BaseRecord(name="b", family=Family.LINUX, abi=abi, version=version) for abi, version in (before, after)
+    )
+    assert [(each.code, each.severity) for each in compat.check_downgrade(one, other)] == [
+        (code, "note") for code in found
+    ]
+
+
 # -- accounts
 
 
