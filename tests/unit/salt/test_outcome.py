@@ -9,7 +9,11 @@ import pytest
 from jaild.salt.outcome import Move, Plan, brief, differences, moves, with_standby
 
 ERROR = {"severity": "error", "code": "MISSING_LIBRARY", "message": "no libx.so.1", "hint": "push it"}
-JAIL: dict[str, Any] = {"spec": {"base": "debian-12", "app": "redis/7.0", "labels": {"a": "b"}}, "generation": 4, "etag": "x"}
+JAIL: dict[str, Any] = {
+    "spec": {"base": "debian-12", "app": "redis/7.0", "labels": {"a": "b"}},
+    "generation": 4,
+    "etag": "x",
+}
 
 
 def planned(*plans: dict[str, Any]) -> Plan:
