@@ -80,7 +80,7 @@ def base_present(
         Its digest, in hex. A base of that name with another one is an error: a base never changes.
 
     image, manifest
-        See ``jaild.import_base`` of the execution module.
+        As the function ``import_base`` of the execution module takes them.
     """
     there = _look("get_base", name, context)
     if there is None:
