@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import keyword
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -83,10 +84,10 @@ class Method:
         names = [name for name in self.fields if name not in _PAGES]
         required = [name for name in names if self._is_required(name)]
         for name in required:
-            yield inspect.Parameter(name, kind)
+            yield inspect.Parameter(_argument(name), kind)
         optional = [*(name for name in names if name not in required), *(["limit"] if self.pages else [])]
         for name in optional:
-            yield inspect.Parameter(name, kind, default=None)
+            yield inspect.Parameter(_argument(name), kind, default=None)
         if self.starts:
             yield inspect.Parameter("wait", kind, default=True)
         yield inspect.Parameter("context", kind, default=None)
@@ -126,13 +127,13 @@ class Method:
                 case "limit":
                     yield "limit", "At most so many; all if absent."
                 case name:
-                    yield name, self.fields[name]
+                    yield name, self.fields[_field(name)]
 
     def _is_required(self, name: str) -> bool:
         return "Required." in self.fields[name] or self.fields[name].startswith("The name of the operation resource")
 
     def _example(self, name: str) -> str:
-        match = _NAMED.search(self.fields[name])
+        match = _NAMED.search(self.fields[_field(name)])
         kind = f"{match[1]}/{match[2] or ''}" if match else name
         return _EXAMPLES.get(kind, name.upper())
 
@@ -190,13 +191,21 @@ def _function(method: Method, call: Callable[[Method, dict[str, Any]], Any], mod
 
     def function(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
-        return call(method, {name: value for name, value in bound.arguments.items() if value is not None})
+        return call(method, {_field(name): value for name, value in bound.arguments.items() if value is not None})
 
     function.__name__ = function.__qualname__ = method.name
     function.__module__ = module
     function.__doc__ = method.document()
     function.__signature__ = signature  # type: ignore[attr-defined]
     return function
+
+
+def _argument(field: str) -> str:
+    return f"{field}_" if keyword.iskeyword(field) else field
+
+
+def _field(argument: str) -> str:
+    return argument.removesuffix("_")
 
 
 def _snake(name: str) -> str:

@@ -133,6 +133,8 @@ def _errors(plan: Mapping[str, Any]) -> bool:
 def _lines(plan: Mapping[str, Any]) -> Iterator[str]:
     yield f"{plan.get('kind', '')} {plan.get('target', '')}".strip()
     yield from (f"  {step}" for step in plan.get("steps", ()))
+    for each in plan.get("changes", ()):
+        yield f"  {each['field']}: {each.get('before', 'nothing')} -> {each.get('after', 'nothing')}"
     for problem in plan.get("problems", ()):
         yield f"  {problem.get('severity', '')}: {problem.get('code', '')}: {problem.get('message', '')}"
         if problem.get("hint"):

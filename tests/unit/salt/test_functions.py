@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import keyword
 from typing import Any
 
 import pytest
@@ -26,11 +25,13 @@ def test_each_says_what_it_does_and_what_each_argument_is() -> None:
         assert not any(text.startswith("See ") for text in method.fields.values()), method.name
 
 
-def test_no_argument_is_a_word_of_python_but_of_a_stream_that_is_written_by_hand() -> None:
-    words = [
-        name for method in KNOWN.values() if not method.streams for name in method.fields if keyword.iskeyword(name)
-    ]
-    assert words == []
+def test_a_field_that_is_a_word_of_python_has_an_underscore_as_argument() -> None:
+    made = functions.made(lambda _, values: values, "somewhere")
+    named = [name for name, method in KNOWN.items() if not method.streams and "from" in method.fields]
+    assert named
+    for name in named:
+        needed = [each.name for each in KNOWN[name].parameters() if each.default is each.empty and each.name != "from_"]
+        assert made[name](**dict.fromkeys(needed, "x"), from_=1) == {**dict.fromkeys(needed, "x"), "from": 1}
 
 
 def test_each_that_is_made_has_the_signature_of_its_request() -> None:

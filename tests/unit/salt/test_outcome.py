@@ -61,6 +61,13 @@ def test_the_first_move_refuses_and_a_later_one_is_planned_on_what_will_be_anoth
     assert "hint: push it" in planned({}, {"problems": [ERROR]}).text()
 
 
+def test_what_becomes_what_is_told() -> None:
+    changes = [{"field": "$.limits.memory", "before": "1G", "after": "2G"}, {"field": "$.quota", "after": "10G"}]
+    plan = planned({"kind": "configure", "target": "jails/web", "steps": ["configure it"], "changes": changes})
+    told = ["configure jails/web", "  configure it", "  $.limits.memory: 1G -> 2G", "  $.quota: nothing -> 10G"]
+    assert plan.text().splitlines() == told
+
+
 def test_each_plan_counts_as_if_it_were_the_first() -> None:
     before = {"generation": 4, "base": "bases/debian-12", "release": "apps/redis/releases/7.0"}
     upgrade = {"to_generation": 5, "base": "bases/debian-13", "release": "apps/redis/releases/7.0"}
