@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import structlog
 
 from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
@@ -13,6 +14,7 @@ from jaild.model import layout
 from jaild.model.errors import JaildError
 from jaild.model.jails.spec import Limits
 from jaild.model.views import JailStats
+from jaild.ports.runtime import Traffic
 from jaild.ports.zfs import Dataset
 
 _AT_ONCE = 8  # measurements side by side: each may be a process
@@ -26,19 +28,33 @@ class Stats:
         self._runtime = engine.ports.runtime
         self._zfs = engine.ports.zfs
         self._clock = engine.ports.clock
+        self._log = structlog.get_logger("jaild.usage")
 
     async def measure(self, names: Sequence[str]) -> list[JailStats]:
         """Return what some jails use, or all if none is named, by name. `NotFoundError` (JAIL_NOT_FOUND)."""
         wanted = sorted(set(names) or self._inventory.jails)
         entries = [self._inventory.jail(name) for name in wanted]
         datasets = await self._datasets(wanted if names else [])
+        traffic = await self._traffic(entries)
         few = asyncio.Semaphore(_AT_ONCE)
 
         async def one(entry: JailEntry) -> JailStats:
             async with few:
-                return await self._one(entry, datasets)
+                found = await self._one(entry, datasets)
+            carried = traffic.get(entry.name)
+            if carried is None or found.memory is None:
+                return found
+            return msgspec.structs.replace(found, received=carried.received, sent=carried.sent)
 
         return await asyncio.gather(*map(one, entries))
+
+    async def _traffic(self, entries: Sequence[JailEntry]) -> Mapping[str, Traffic]:
+        runs = [entry.run for entry in entries if entry.run is not None and entry.run.running]
+        try:
+            return await self._runtime.traffic(runs) if runs else {}
+        except JaildError as error:  # all else is known without it
+            self._log.warning("traffic", error=str(error))
+            return {}
 
     async def _datasets(self, names: Sequence[str]) -> Mapping[str, Dataset]:
         where = self._inventory.where
@@ -70,6 +86,8 @@ class Stats:
             cpus=used.cpus,
             memory=used.memory,
             processes=used.processes,
+            read_rate=used.read_rate,
+            write_rate=used.write_rate,
             max_age=used.max_age,
             sampled=self._clock.now(),
         )

@@ -47,7 +47,7 @@ def build(
 ) -> MetricsParts:
     """Put the room together. Nothing is started; what ends and happens is counted from now on."""
     samples = Samples(engine, jails.stats, host.host, outside, listener.every)
-    counts = Counts(engine.operations, engine.events, transfer.sender)
+    counts = Counts(engine.operations, engine.events, transfer.sender, transfer.receiver)
     exposition = Exposition(engine, counts, jails.jails, rollouts, sinks, samples)
     endpoint = Endpoint(listener, grants, engine.supervisor, exposition.answer)
     return MetricsParts(exposition=exposition, samples=samples, endpoint=endpoint)

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from jaild.engine.events import Events
 from jaild.engine.operations import Operations
 from jaild.model.operation import Operation, Outcome
+from jaild.transfer.receiver import Receiver
 from jaild.transfer.sender import Transfer
 
 _ENDED = "jail.exited"  # the event of a jail that ended by itself
@@ -41,7 +42,7 @@ PRESET = Preset(
 class Counts:
     """Counters of this daemon's life: they begin at zero with each start."""
 
-    def __init__(self, operations: Operations, events: Events, sender: Transfer) -> None:
+    def __init__(self, operations: Operations, events: Events, sender: Transfer, receiver: Receiver) -> None:
         disable_created_metrics()  # `jaild_start_time_seconds` says the same of all of them
         self.registry = registry = CollectorRegistry(auto_describe=True)
         self._operations = Counter("jaild_operations", "Operations that ended.", ("kind", "outcome"), registry=registry)
@@ -83,6 +84,9 @@ class Counts:
         self._stream_seconds = Counter(
             "jaild_stream_seconds", "Time that they took, waiting for disk, cap and link.", ("of",), registry=registry
         )
+        self._received_bytes = Counter(
+            "jaild_stream_received_bytes", "Bytes of ZFS streams from other hosts.", ("of",), registry=registry
+        )
         self._events = Counter("jaild_events", "Events by kind.", ("kind",), registry=registry)
         self.lag = Histogram(
             "jaild_event_loop_lag_seconds",
@@ -96,11 +100,13 @@ class Counts:
                 self._operations.labels(kind, outcome)
         for of in ("layer", "round", "final"):
             self._sent(of, 0, 0.0)
+            self._received(of, 0)
         for kind in PRESET.events:
             self._events.labels(kind)
         operations.on_end.append(self._ended)
         events.on_event.append(self._happened)
         sender.on_sent.append(self._sent)
+        receiver.on_received.append(self._received)
 
     def exits(self, jails: Collection[str]) -> dict[str, int]:
         """Return how often each of these jails ended by itself; what is known of others is forgotten."""
@@ -125,6 +131,9 @@ class Counts:
     def _sent(self, of: str, size: int, seconds: float) -> None:
         self._stream_bytes.labels(of).inc(size)
         self._stream_seconds.labels(of).inc(seconds)
+
+    def _received(self, of: str, size: int) -> None:
+        self._received_bytes.labels(of).inc(size)
 
     def _happened(self, kind: str, target: str) -> None:
         self._events.labels(kind).inc()

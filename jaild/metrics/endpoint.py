@@ -64,16 +64,17 @@ class Endpoint:
 
     @property
     def port(self) -> int:
-        """The port that it listens on; 0 for none."""
-        return int(self._socket.getsockname()[1]) if self._socket is not None else 0
+        """The port that it listens on; 0 for none, as of a unix socket."""
+        if self._socket is None or self._listener.path is not None:
+            return 0
+        return int(self._socket.getsockname()[1])
 
     def start(self) -> None:
         """Listen and answer. `UnavailableError` (LISTEN_FAILED, TLS_FILE_UNREADABLE, TLS_FILE_UNUSABLE)."""
-        tls, (host, port) = self._listener.tls, self._listener.place
+        tls = self._listener.tls
         self._context = tls.server_context() if tls is not None else None
         try:
-            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-            self._socket = socket.create_server((host, port), family=family)
+            self._socket = _listening(self._listener)
         except OSError as error:
             raise UnavailableError(
                 "LISTEN_FAILED",
@@ -161,6 +162,23 @@ class Endpoint:
         grants = (self._grants[name] for name in _names(certificate or {}) if name in self._grants)
         grant = next(grants, None)
         return grant is not None and not METRICS.isdisjoint(grant.roles)
+
+
+def _listening(listener: Listener) -> socket.socket:
+    if (path := listener.path) is None:
+        host, port = listener.place
+        return socket.create_server((host, port), family=socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0])
+    if path.is_socket():
+        path.unlink()  # the last daemon's: two of one host exclude each other before they come so far
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        made.bind(str(path))
+        path.chmod(0o666)  # who may reach it, its folder says
+        made.listen()
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def _names(certificate: Mapping[str, Any]) -> Iterator[str]:

@@ -50,6 +50,7 @@ class Snapshot:
     jails: tuple[JailView, ...]
     exits: Mapping[str, int]
     active: Mapping[tuple[str, str], int]  # operations under way, by kind and phase
+    longest_queue: int
     rollouts: tuple[Rollout, ...]
     sinks: tuple[SinkView, ...]
     tasks: tuple[BackgroundTask, ...]
@@ -98,7 +99,7 @@ class Exposition:
         for begin in range(0, len(names), _AT_ONCE):
             views += self._jails.list(names[begin : begin + _AT_ONCE])
             await asyncio.sleep(0)
-        under_way = (operation for operation in self._operations.list() if not operation.done)
+        under_way = [operation for operation in self._operations.list() if not operation.done]
         return Snapshot(
             host=self._inventory.host_name,
             host_id=self._inventory.host_id,
@@ -106,6 +107,7 @@ class Exposition:
             jails=tuple(views),
             exits=self.counts.exits(names),
             active=Counter((operation.kind, phase_of(operation.phase)) for operation in under_way),
+            longest_queue=max(Counter(operation.target for operation in under_way).values(), default=0),
             rollouts=tuple(self._rollouts.list()),
             sinks=tuple(self._sinks.views()),
             tasks=self._supervisor.statistics(),
@@ -204,6 +206,8 @@ def _of_host(now: Snapshot) -> Iterator[Metric]:
     active = ((number, kind, phase) for (kind, phase), number in sorted(now.active.items()))
     told = "Operations under way; phase queued: they wait for their turn."
     yield _gauge("jaild_operations_active", told, active, "kind", "phase")
+    told = "Operations under way on the one target that has the most, those that wait included."
+    yield _gauge("jaild_queue_longest", told, [(now.longest_queue,)])
     failing = [task.failing_since for task in now.tasks if task.failures]
     yield _gauge("jaild_background_tasks", "What the daemon does by itself.", [(len(now.tasks),)])
     yield _gauge("jaild_background_tasks_failing", "Of them, those that fail and are tried again.", [(len(failing),)])
@@ -305,6 +309,18 @@ def _of_usage(usage: list[JailStats]) -> Iterator[Metric]:
     )
     yield family(_gauge, "jaild_jail_memory_bytes", "Memory.", ((jail.memory, jail.name) for jail in usage))
     yield family(_gauge, "jaild_jail_processes", "Processes.", ((jail.processes, jail.name) for jail in usage))
+    told = "Bytes a second that it reads from file systems now."
+    rates = ((jail.read_rate, jail.name) for jail in usage)
+    yield family(_gauge, "jaild_jail_read_bytes_per_second", told, rates)
+    told = "Bytes a second that it writes to file systems now."
+    rates = ((jail.write_rate, jail.name) for jail in usage)
+    yield family(_gauge, "jaild_jail_write_bytes_per_second", told, rates)
+    told = "Bytes that it received over its own network, since its run was made."
+    carried = ((jail.received, jail.name) for jail in usage)
+    yield family(_counter, "jaild_jail_network_receive_bytes", told, carried)
+    told = "Bytes that it sent over its own network, since its run was made."
+    carried = ((jail.sent, jail.name) for jail in usage)
+    yield family(_counter, "jaild_jail_network_transmit_bytes", told, carried)
     told = "What its datasets take, snapshots included."
     yield family(_gauge, "jaild_jail_disk_bytes", told, ((jail.disk, jail.name) for jail in usage))
     yield family(

@@ -80,6 +80,10 @@ class JailStats(msgspec.Struct, frozen=True, kw_only=True):
     cpus: float | None = None  # how many it keeps busy now, where the system itself tells
     memory: int | None = None  # bytes
     processes: int | None = None
+    read_rate: int | None = None  # bytes a second from and to file systems; None also where nobody counts that
+    write_rate: int | None = None
+    received: int | None = None  # bytes over its own network since the run was made; None also if it has none
+    sent: int | None = None
     started: float = 0.0
     sampled: float = 0.0  # when CPU time was read
     max_age: float = 0.0  # seconds that CPU and memory may be old at that moment: the system counts no oftener

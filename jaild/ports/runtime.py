@@ -10,7 +10,7 @@ TREE_BUSY, and what `examine` finds), `ResourceExhaustedError` (LIMIT_UNSUPPORTE
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -109,6 +109,16 @@ class Usage:
     cpu_seconds: float
     processes: int
     cpus: float | None = None  # how many it keeps busy now, where the system itself tells
+    read_rate: int | None = None  # bytes a second from and to file systems, where the system counts that
+    write_rate: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """What went over a run's own network since that was made, in bytes and as the jail sees it."""
+
+    received: int
+    sent: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +215,12 @@ class Runtime(Protocol):
 
     async def usage(self, jail: str, generation: int) -> Usage:
         """Return what a running run uses."""
+
+    async def traffic(self, runs: Collection[Run]) -> Mapping[str, Traffic]:
+        """Return it, by jail, of those of some running runs, one of each jail, that have a network of their own.
+
+        One look for the whole host, however many they are.
+        """
 
     async def announce(self, jail: str, generation: int) -> None:
         """Tell the neighbours where the jail's addresses are now (gratuitous ARP, unsolicited NA)."""

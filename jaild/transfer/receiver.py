@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class Receiver:
         self._came: dict[str, tuple[str, int, int]] = {}  # dataset -> what came into it last: migration, attempt, guid
         self._marked: dict[str, set[int]] = {}  # jail -> guids of what came from its owner and is known as jaild's
         self._late: dict[str, set[int]] = {}  # dataset -> guids of what came while the jail was down: not marked yet
+        self.on_received: list[Callable[[str, int], None]] = []  # told what each piece of a stream is of, and its bytes
         self._opened: dict[str, str] = {}  # copies that are mounted to be read: dataset, by jail
         self._log = structlog.get_logger("jaild.receiver")
 
@@ -186,7 +188,7 @@ class Receiver:
         """
         resumable = header.attempt > 0  # a migration's: others begin anew
         token = "" if clean else await self._zfs.resume_token(dataset) or ""
-        counted = _Counted(chunks)
+        counted = _Counted(chunks, partial(self._tell, header.of))
         if not header.resume_token:
             if token:
                 await self._zfs.abort_receive(dataset)
@@ -204,6 +206,10 @@ class Receiver:
         if properties:  # a resumed stream brings none
             await self._zfs.set(dataset, properties)
         return counted.bytes
+
+    def _tell(self, of: str, size: int) -> None:
+        for hear in self.on_received:
+            hear(of, size)
 
     async def take_over(self, jail: JailOffer, here: Iterable[DatasetState], purpose: str) -> None:
         """Take for jaild's own what has come of a jail, and an end of this daemon kept from being marked so.
@@ -366,13 +372,15 @@ class Receiver:
 
 
 class _Counted:
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], hear: Callable[[int], None]) -> None:
         self._chunks = chunks
+        self._hear = hear
         self.bytes = 0
 
     async def chunks(self) -> AsyncIterator[bytes]:
         async for chunk in self._chunks:
             self.bytes += len(chunk)
+            self._hear(len(chunk))
             yield chunk
 
 

@@ -233,7 +233,7 @@ class Transfer:
     async def _counted(
         self, route: Route, header: ReceiveHeader, first: bytes, chunks: AsyncIterator[bytes]
     ) -> AsyncIterator[bytes]:
-        loop, of = asyncio.get_running_loop(), "layer" if header.layer else "final" if header.urgent else "round"
+        loop, of = asyncio.get_running_loop(), header.of
         began = loop.time()
         async for chunk in _joined(first, chunks):
             # What the jail is down for is not held up: other jails' streams wait for it instead.

@@ -20,7 +20,7 @@ class ListJailStatsResponse(_message.Message):
     def __init__(self, jails: _Optional[_Iterable[_Union[JailStats, _Mapping]]] = ...) -> None: ...
 
 class JailStats(_message.Message):
-    __slots__ = ("name", "running", "cpu_seconds", "memory_bytes", "processes", "start_time", "sample_time", "cpu_limit", "memory_limit_bytes", "processes_limit", "disk_bytes", "data_bytes", "data_quota_bytes", "cpu_cores", "max_age_seconds", "message")
+    __slots__ = ("name", "running", "cpu_seconds", "memory_bytes", "processes", "start_time", "sample_time", "cpu_limit", "memory_limit_bytes", "processes_limit", "disk_bytes", "data_bytes", "data_quota_bytes", "cpu_cores", "max_age_seconds", "read_bytes_per_second", "write_bytes_per_second", "received_bytes", "sent_bytes", "message")
     NAME_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     CPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,10 @@ class JailStats(_message.Message):
     DATA_QUOTA_BYTES_FIELD_NUMBER: _ClassVar[int]
     CPU_CORES_FIELD_NUMBER: _ClassVar[int]
     MAX_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    READ_BYTES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    WRITE_BYTES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     running: bool
@@ -52,5 +56,9 @@ class JailStats(_message.Message):
     data_quota_bytes: int
     cpu_cores: float
     max_age_seconds: float
+    read_bytes_per_second: int
+    write_bytes_per_second: int
+    received_bytes: int
+    sent_bytes: int
     message: str
-    def __init__(self, name: _Optional[str] = ..., running: bool = ..., cpu_seconds: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., processes: _Optional[int] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., sample_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., cpu_limit: _Optional[float] = ..., memory_limit_bytes: _Optional[int] = ..., processes_limit: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., data_bytes: _Optional[int] = ..., data_quota_bytes: _Optional[int] = ..., cpu_cores: _Optional[float] = ..., max_age_seconds: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., running: bool = ..., cpu_seconds: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., processes: _Optional[int] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., sample_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., cpu_limit: _Optional[float] = ..., memory_limit_bytes: _Optional[int] = ..., processes_limit: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., data_bytes: _Optional[int] = ..., data_quota_bytes: _Optional[int] = ..., cpu_cores: _Optional[float] = ..., max_age_seconds: _Optional[float] = ..., read_bytes_per_second: _Optional[int] = ..., write_bytes_per_second: _Optional[int] = ..., received_bytes: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...

@@ -1,5 +1,7 @@
 """`make demo`: two hosts on this machine, and a jail that lives, changes, fails, moves and ends on them.
 
+`make demo SHOW=1` stays before the end, with what there is to look at, until Ctrl-C.
+
 Exit status 0: every step ended as it should, no acknowledged write was lost, and nothing is left on the machine.
 """
 
@@ -9,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 from jaild.model.errors import JaildError
@@ -24,6 +26,7 @@ from tests.demo.leftovers import LeftoverError
 from tests.demo.programs import ProgramError
 from tests.demo.remote import ClientError
 from tests.demo.screen import Screen
+from tests.demo.sights import Sights
 from tests.demo.story import Setting, Story
 from tests.demo.telling import StoryError
 
@@ -36,13 +39,13 @@ _EXPECTED = (
 _INTERRUPTED = 130
 
 
-def main(report: Path = REPORT) -> int:
-    """Tell the story, write the report; returns the exit status."""
+def main(report: Path = REPORT, *, show: bool = False) -> int:
+    """Tell the story, write the report; returns the exit status. `show`: stay before its end, until an interrupt."""
     screen = Screen()
     shutil.rmtree(report.parent / LOGS, ignore_errors=True)  # there only if an earlier run failed
     began = time.monotonic()
     with Interrupts() as interrupts:
-        problems, interrupted = _demo(screen, interrupts, report)
+        problems, interrupted = _demo(screen, interrupts, report, show=show)
     for problem in problems:
         screen.failure(problem)
     if interrupted:
@@ -52,7 +55,7 @@ def main(report: Path = REPORT) -> int:
     return 1 if problems else 0
 
 
-def _demo(screen: Screen, interrupts: Interrupts, report: Path) -> tuple[list[str], bool]:
+def _demo(screen: Screen, interrupts: Interrupts, report: Path, *, show: bool) -> tuple[list[str], bool]:
     """Make the hosts and end them, whatever happens; returns what went wrong, and whether somebody wanted an end."""
     problems: list[str] = []
     run, interrupted = None, False
@@ -65,7 +68,8 @@ def _demo(screen: Screen, interrupts: Interrupts, report: Path) -> tuple[list[st
         with workspace.opened() as run, two_hosts(run.name) as topology:
             namespaces = held.enter_context(leftovers.pinned(topology.pids))
             interrupts.release()
-            problems += _run(screen, interrupts, topology, run, prepared, report)
+            sights = Sights(topology.client, run, screen) if show else None
+            problems += _run(screen, interrupts, topology, run, prepared, report, sights)
     except _EXPECTED as error:
         problems.append(str(error))
     except KeyboardInterrupt:
@@ -78,15 +82,25 @@ def _demo(screen: Screen, interrupts: Interrupts, report: Path) -> tuple[list[st
 
 
 def _run(
-    screen: Screen, interrupts: Interrupts, topology: Topology, folder: Path, prepared: Assets, report: Path
+    screen: Screen,
+    interrupts: Interrupts,
+    topology: Topology,
+    folder: Path,
+    prepared: Assets,
+    report: Path,
+    sights: Sights | None,
 ) -> list[str]:
     """Tell the story and report; returns what makes the demo fail."""
     problems: list[str] = []
-    with two_daemons(topology, folder) as daemons:
+    with two_daemons(topology, folder, metrics=sights is not None) as daemons, sights or nullcontext():
         screen.say(f"{folder.name}: hosts {SOURCE_HOST} and {TARGET_HOST}, a daemon and a pool each, peers by TLS")
         story = Story(daemons, prepared, screen, folder, Setting(address=JAIL_ADDRESS))
         try:
-            story.tell()
+            if sights is None:
+                story.tell()
+            else:
+                sights.open(daemons)  # so early, to see all of it
+                story.tell(sights.show)
             interrupts.hold()
             daemons.retire()
         except _EXPECTED as error:
@@ -113,4 +127,9 @@ def _keep_logs(screen: Screen, daemons: Daemons, logs: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(freebsd.main(sys.argv[1:]) if sys.platform.startswith("freebsd") else main(*map(Path, sys.argv[1:])))
+    words = sys.argv[1:]
+    shown = "--show" in words
+    given = [word for word in words if word != "--show"]
+    if sys.platform.startswith("freebsd"):
+        sys.exit("demo: SHOW is for Linux, where hosts are namespaces" if shown else freebsd.main(given))
+    sys.exit(main(*map(Path, given), show=shown))

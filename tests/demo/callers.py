@@ -49,11 +49,11 @@ class Callers:
         self._addresses = addresses
         self._stack = stack
 
-    async def certificates(self) -> dict[str, TlsFiles]:
-        """Issue one for each host and each user, by name."""
+    async def certificates(self, *others: str) -> dict[str, TlsFiles]:
+        """Issue one for each host, each user and others, by name."""
         authority = CertificateAuthority(ProcessRunner(), self._folder / "tls")
         hosts = {name: await authority.issue(name, [address]) for name, address in self._addresses.items()}
-        return {**hosts, **{who: await authority.issue(who) for who in Who}}
+        return {**hosts, **{who: await authority.issue(who) for who in (*Who, *others)}}
 
     def configuration(self, name: str, files: TlsFiles) -> dict[str, Any]:
         """Return what a host's daemon has to know of the others, with `files` as that host finds them."""

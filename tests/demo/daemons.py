@@ -12,7 +12,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +28,8 @@ from tests.demo.machines import Machine, Machines
 from tests.demo.remote import RemoteWriter
 from tests.patience import patient
 
+WATCHER = "watcher"
+_METRICS = 9464  # port
 _READY = patient(60.0)  # seconds for a daemon to make its pool and answer
 _FAST = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)]
 
@@ -41,10 +43,12 @@ class Daemons:
 
     CRASH: ClassVar = "kill -9"
 
-    def __init__(self, topology: Machines, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, topology: Machines, folder: Path, stack: ExitStack, *, metrics: bool) -> None:
         self._topology = topology
+        self._metrics = metrics
         self._folder = folder
         self.running: dict[str, subprocess.Popen[str]] = {}
+        self.files: Mapping[str, TlsFiles] = {}
         addresses = {host.name: host.address for host in self._hosts}
         self._callers = Callers(topology.client, folder, addresses, stack)
 
@@ -56,6 +60,11 @@ class Daemons:
         """Start a client on its machine."""
         return self._callers.open_writer(address)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a jailctl on the client's machine needs to know both, by contexts."""
+        return self._callers.environment
+
     def crash(self, host: str) -> None:
         """Kill a daemon with -9, and start the next one; its jails go on meanwhile."""
         machine = next(each for each in self._hosts if each.name == host)
@@ -65,7 +74,7 @@ class Daemons:
 
     def start(self) -> None:
         """Make certificates and configurations, start both, and return when both answer."""
-        files = asyncio.run(self._callers.certificates())
+        self.files = files = asyncio.run(self._callers.certificates(WATCHER))
         for host in self._hosts:
             self._configure(host, files[host.name])
             self._start(host)
@@ -95,7 +104,15 @@ class Daemons:
     def _configure(self, host: Machine, files: TlsFiles) -> None:
         told = self._callers.configuration(host.name, files)
         told |= {"network": {"bridge": self._topology.bridge}, "cgroup": f"{self._folder.name}-{host.name}"}
+        if self._metrics:
+            told["metrics"] = {"address": self.metrics[host.name], "tls": told["listen"]["tls"], "every": 5}
+            told["grants"][WATCHER] = {"roles": ["metrics"]}
         self._config(host.name).write_text(yaml.safe_dump(told, sort_keys=False))
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """Where each host is asked for its metrics, if it is to answer."""
+        return {host.name: f"{host.address}:{_METRICS}" for host in self._hosts}
 
     def _config(self, name: str) -> Path:
         return self._folder / f"{name}.yaml"
@@ -132,10 +149,13 @@ class Daemons:
 
 
 @contextmanager
-def two_daemons(topology: Machines, folder: Path) -> Iterator[Daemons]:
-    """Start a daemon on each host, with everything in `folder`. Whatever still runs at the end ends with its host."""
+def two_daemons(topology: Machines, folder: Path, *, metrics: bool = False) -> Iterator[Daemons]:
+    """Start a daemon on each host, with everything in `folder`. Whatever still runs at the end ends with its host.
+
+    `metrics`: both tell them to whoever has the certificate WATCHER.
+    """
     with ExitStack() as stack:
-        daemons = Daemons(topology, folder, stack)
+        daemons = Daemons(topology, folder, stack, metrics=metrics)
         daemons.start()
         yield daemons
 

@@ -5,6 +5,7 @@ It knows nothing of where the hosts are: it talks to them by a `Fleet`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,15 @@ class Story:
             Chapter("delete", ok, "every acknowledged write is counted, then nothing of it is left", self._delete),
         )
 
-    def tell(self) -> None:
-        """Go through all steps. Raises `StoryError` at the first that does not end as it should."""
-        self._telling.tell(self.chapters)
+    def tell(self, look: Callable[[], None] = lambda: None) -> None:
+        """Go through all steps. Raises `StoryError` at the first that does not end as it should.
+
+        `look` is called before the last one, when there is most to see.
+        """
+        *before, last = self.chapters
+        self._telling.tell(before)
+        look()
+        self._telling.tell([last])
 
     # -- the steps
 

@@ -46,7 +46,7 @@ class Telling:
 
     def tell(self, chapters: Sequence[Chapter]) -> None:
         """Go through all of them. Raises `StoryError` at the first that does not end as it should."""
-        for number, chapter in enumerate(chapters, 1):
+        for number, chapter in enumerate(chapters, len(self.report.steps) + 1):
             self.screen.heading(number, chapter.name, chapter.why)
             self.report.steps.append(Step(chapter.name, chapter.expected))
             if self.writer is not None:

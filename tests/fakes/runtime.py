@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
@@ -12,7 +12,7 @@ from jaild.model.jails.spec import HttpCheck, TcpCheck
 from jaild.model.layers.records import Family
 from jaild.model.problems import Problem
 from jaild.ports.process import TerminalSize
-from jaild.ports.runtime import END_OF_STDIN, Demands, HostFacts, Input, Output, Run, RunSpec, Runtime, Usage
+from jaild.ports.runtime import END_OF_STDIN, Demands, HostFacts, Input, Output, Run, RunSpec, Runtime, Traffic, Usage
 
 FACTS = HostFacts(
     runtime="fake 1",
@@ -82,6 +82,7 @@ class FakeRuntime:
         self.stop_seconds = 0.0
         self.problems: tuple[Problem, ...] = ()  # of every `examine`
         self.usages: dict[str, Usage] = {}
+        self.traffics: dict[str, Traffic] = {}
         self.by_name: dict[str, FakeRun] = {}
         self.unhealthy: dict[str, str] = {}  # run -> what a check from inside finds wrong
         self.free: int | None = 4 << 30
@@ -243,6 +244,11 @@ class FakeRuntime:
         self._call("usage", name)
         self._running(name)
         return self.usages.get(name, Usage(memory=1 << 20, cpu_seconds=0.01, processes=1))
+
+    async def traffic(self, runs: Collection[Run]) -> Mapping[str, Traffic]:
+        """Return what `traffics` has for them."""
+        self._call("traffic", "")
+        return {run.jail: self.traffics[run.jail] for run in runs if run.jail in self.traffics}
 
     async def announce(self, jail: str, generation: int) -> None:
         """Do nothing; the call is recorded."""

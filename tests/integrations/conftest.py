@@ -42,7 +42,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     metrics = {"metrics": {"address": address, "tls": tls, "every": 1}, "grants": {WATCHER: {"roles": ["metrics"]}}}
     with hosted(Node("alpha", config=metrics)) as node:
         furnish(node.api, folder)
-        node.api.create(JAIL, trees.spec("tiny-1", "web/1"))
+        network = f"{{mode: vnet, addresses: [{node.addresses[1]}]}}"
+        node.api.create(JAIL, trees.spec("tiny-1", "web/1", network=network))
         yield Watched(node=node, address=address, tls=watcher)
         node.api.delete(JAIL)
 

@@ -55,6 +55,8 @@ def test_collectd_runs_it_and_has_its_values(watched: Watched, tmp_path: Path) -
     kinds = {path.name[:-11] for path in folder.iterdir()}  # without the day
     assert kinds == {"df_complex-data", "df_complex-disk", "gauge-processes", "gauge-running"} | {
         "memory-used",
+        "total_bytes-received",
+        "total_bytes-sent",
         "total_time_in_ms-cpu",
     }
 
@@ -87,6 +89,7 @@ def test_a_receiver_of_opentsdbs_protocol_takes_every_line(watched: Watched, tmp
         assert found["jaild_jail_memory_bytes"][1][-1] > 0
         assert found.keys() == {
             *("jaild_jail_running", "jaild_jail_cpu_seconds_total", "jaild_jail_memory_bytes", "jaild_jail_processes"),
+            *("jaild_jail_network_receive_bytes_total", "jaild_jail_network_transmit_bytes_total"),
             *("jaild_jail_data_bytes", "jaild_jail_disk_bytes"),
         }
 

@@ -90,6 +90,8 @@ def parse_rctl(text: str) -> Usage:
         cpu_seconds=float(values["cputime"]),
         processes=values["maxproc"],
         cpus=values["pcpu"] / 100,
+        read_rate=values.get("readbps"),
+        write_rate=values.get("writebps"),
     )
 
 

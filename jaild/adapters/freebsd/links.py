@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from jaild.adapters.freebsd import network
@@ -16,7 +16,7 @@ from jaild.adapters.runtime import announce
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.jails.spec import Mode
 from jaild.ports.process import Processes
-from jaild.ports.runtime import Demands, RunSpec
+from jaild.ports.runtime import Demands, Run, RunSpec, Traffic
 
 _KERNELS_OWN = re.compile(r"bridge[0-9]+")  # a name that a bridge can be created with; others are given afterwards
 
@@ -55,6 +55,12 @@ class Links:
             return [oci_network.stays(bridge, members)]
         await self._run(("ifconfig", bridge, "destroy"), bridge)
         return []
+
+    async def traffic(self, runs: Collection[Run]) -> Mapping[str, Traffic]:
+        """Return what went over the networks of those that have their own, by jail, counted at the host's ends."""
+        counted = network.parse_counters(await self._run(("netstat", "-i", "-b", "-n", "--libxo", "json"), "netstat"))
+        names = {run.jail: network.ends(self._run_folder, run.uid, run.generation)[0] for run in runs}
+        return {jail: counted[name] for jail, name in names.items() if name in counted}
 
     async def _new_bridge(self) -> str:
         """Make a bridge, of the wanted name if the kernel takes it: it keeps one from which a bridge was renamed."""

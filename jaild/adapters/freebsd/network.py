@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import json
 import re
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from jaild.adapters.freebsd.jailconf import Value
 from jaild.adapters.oci import network as oci_network
 from jaild.adapters.oci.network import HostNetwork, mac
 from jaild.model.jails.spec import Mode
-from jaild.ports.runtime import RunSpec
+from jaild.ports.runtime import RunSpec, Traffic
 
 Argv = tuple[str, ...]
 EPAIR_MTU = "1500"  # of a new one
@@ -27,6 +28,19 @@ def ends(run_folder: Path, uid: str, generation: int) -> tuple[str, str]:
     """Return the names of a run's epair: the host's end and the jail's, 15 characters each, which is the most."""
     stem = "jl" + hashlib.sha256(f"{run_folder}:{uid}:{generation}".encode()).hexdigest()[:12]
     return f"{stem}a", f"{stem}b"
+
+
+def parse_counters(text: str) -> dict[str, Traffic]:
+    """Return what interfaces carried out of netstat(1)'s JSON, by name, as the other end of an epair sees it.
+
+    An interface has a line for itself, of the network `<Link#N>`, and one for each of its addresses.
+    """
+    told = json.loads(text).get("statistics", {}).get("interface", ())
+    return {
+        each["name"]: Traffic(received=int(each["sent-bytes"]), sent=int(each["received-bytes"]))
+        for each in told
+        if each.get("network", "").startswith("<Link")
+    }
 
 
 def parse_members(text: str) -> frozenset[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -49,7 +49,7 @@ from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.model.jails.spec import HttpCheck, Mode, TcpCheck
 from jaild.model.problems import Problem
 from jaild.ports.process import Processes, TerminalSize
-from jaild.ports.runtime import Demands, HostFacts, Input, Output, Run, RunSpec, Usage
+from jaild.ports.runtime import Demands, HostFacts, Input, Output, Run, RunSpec, Traffic, Usage
 
 _log = structlog.get_logger("jaild.runtime")
 _KILL_PATIENCE = 30.0  # seconds that jail(8) may take to remove a jail whose first process has ended
@@ -260,6 +260,10 @@ class FreebsdRuntime:
         """Return what it uses."""
         record = await self._started(jail, generation)
         return await self._around.rctl.usage(record)
+
+    async def traffic(self, runs: Collection[Run]) -> Mapping[str, Traffic]:
+        """Return what went over the networks of runs that have their own."""
+        return await self._around.links.traffic(runs)
 
     async def announce(self, jail: str, generation: int) -> None:
         """Send a gratuitous ARP request or an unsolicited neighbour advertisement for each address.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from jaild.adapters.system.own_thread import in_own_thread
 from jaild.model.errors import InternalError, JaildError
 from jaild.model.jails.spec import Mode
 from jaild.ports.process import Processes
-from jaild.ports.runtime import Demands, RunSpec
+from jaild.ports.runtime import Demands, Run, RunSpec, Traffic
+
+_COUNTERS = Path("/proc/self/net/dev")  # of the daemon's network namespace, which /sys may not be
 
 
 class Links:
@@ -70,6 +72,12 @@ class Links:
         if run.network.mode is not Mode.VNET:
             return None
         return namespaces.FOLDER / oci_network.namespace(self._run_folder, run.jail, run.generation)
+
+    def traffic(self, runs: Collection[Run]) -> Mapping[str, Traffic]:
+        """Return what went over the networks of those that have their own, by jail, counted at the host's ends."""
+        counted = oci_network.parse_counters(_COUNTERS.read_text("ascii"))
+        names = {run.jail: oci_network.outer(self._run_folder, run.uid, run.generation) for run in runs}
+        return {jail: counted[name] for jail, name in names.items() if name in counted}
 
     async def create(self, run: RunSpec) -> None:
         """Make the run's own network, attached to nothing."""

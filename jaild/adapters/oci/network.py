@@ -17,7 +17,7 @@ from pathlib import Path
 from jaild.adapters.runtime.refusals import FIELD
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.jails.spec import Mode
-from jaild.ports.runtime import Demands, RunSpec
+from jaild.ports.runtime import Demands, RunSpec, Traffic
 
 INNER = "eth0"
 Argv = tuple[str, ...]
@@ -53,6 +53,16 @@ def namespace(run_folder: Path, jail: str, generation: int) -> str:
 def outer(run_folder: Path, uid: str, generation: int) -> str:
     """Return the host's end of a run's veth: 14 characters (IFNAMSIZ allows 15)."""
     return "jl" + hashlib.sha256(f"{run_folder}:{uid}:{generation}".encode()).hexdigest()[:12]
+
+
+def parse_counters(text: str) -> dict[str, Traffic]:
+    """Return what interfaces carried out of /proc/net/dev (proc(5)), by name, as the other end of a veth sees it."""
+    found = {}
+    for line in text.splitlines()[2:]:
+        name, _, counted = line.partition(":")
+        received, *_, sent = counted.split()[:9]  # bytes received first, bytes sent ninth
+        found[name.strip()] = Traffic(received=int(sent), sent=int(received))
+    return found
 
 
 def maker(run_folder: Path) -> str:

@@ -34,7 +34,7 @@ from jaild.model.jails.spec import HttpCheck, TcpCheck
 from jaild.model.layers.records import Family
 from jaild.model.problems import Problem
 from jaild.ports.process import Processes, TerminalSize
-from jaild.ports.runtime import Demands, HostFacts, Input, Output, Run, RunSpec, Usage
+from jaild.ports.runtime import Demands, HostFacts, Input, Output, Run, RunSpec, Traffic, Usage
 
 _KILL_PATIENCE = 30.0  # seconds that SIGKILL may take: a process in the kernel's uninterruptible sleep delays it
 _SETUP_PATIENCE = 5.0  # seconds between `runc start` and the command's begin or failure
@@ -230,6 +230,10 @@ class OciRuntime:
         """Return what it uses; 0 where the host has no cgroup controller that counts it."""
         run = self._started(jail, generation).spec
         return oci_cgroup.usage(self._controllers, self._cgroup(run))
+
+    async def traffic(self, runs: Collection[Run]) -> Mapping[str, Traffic]:
+        """Return what went over the networks of runs that have their own."""
+        return self._links.traffic(runs)
 
     async def announce(self, jail: str, generation: int) -> None:
         """Send a gratuitous ARP request or an unsolicited neighbour advertisement for each address."""

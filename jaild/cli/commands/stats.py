@@ -133,7 +133,7 @@ def row(jail: Any, loads: Loads) -> tuple[str, ...]:
     disk, note = size(jail.disk_bytes), jail.message
     data = _of(size(jail.data_bytes), size(jail.data_quota_bytes) if jail.HasField("data_quota_bytes") else "")
     if not jail.HasField("cpu_seconds"):
-        return (short(jail.name), "", "", "", "", data, disk, "", note or "not running")
+        return (short(jail.name), "", "", "", "", data, disk, "", "", "", "", "", note or "not running")
     load = f"{loads[jail.name] * 100:.0f}%" if jail.name in loads else ""
     if not note and jail.sample_time.ToNanoseconds() - jail.start_time.ToNanoseconds() < jail.max_age_seconds * 1e9:
         note = "started just now: its host has not counted CPU and memory yet"
@@ -145,6 +145,8 @@ def row(jail: Any, loads: Loads) -> tuple[str, ...]:
         _of(str(jail.processes), str(jail.processes_limit) if jail.HasField("processes_limit") else ""),
         data,
         disk,
+        *(f"{size(getattr(jail, field))}/s" if jail.HasField(field) else "" for field in _RATES),
+        *(size(getattr(jail, field)) if jail.HasField(field) else "" for field in _CARRIED),
         render.since(jail.start_time),
         note,
     )
@@ -154,8 +156,11 @@ def _of(used: str, limit: str) -> str:
     return f"{used} of {limit}" if limit else used
 
 
-_HEADS = ("NAME", "CPU", "CPU-TIME", "MEMORY", "PROCESSES", "DATA", "DISK", "UP", "NOTE")
-_WIDE = {"CPU-TIME", "DISK"}
+_RATES = ("read_bytes_per_second", "write_bytes_per_second")
+_CARRIED = ("received_bytes", "sent_bytes")
+_MORE = ("READ", "WRITE", "RECEIVED", "SENT")
+_HEADS = ("NAME", "CPU", "CPU-TIME", "MEMORY", "PROCESSES", "DATA", "DISK", *_MORE, "UP", "NOTE")
+_WIDE = {"CPU-TIME", "DISK", *_MORE}
 _COLUMNS = tuple(
     Column(head, operator.itemgetter(number), wide=head in _WIDE, prose=head == "NOTE")
     for number, head in enumerate(_HEADS)

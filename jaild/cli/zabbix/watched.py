@@ -147,6 +147,14 @@ HOST_ITEMS = (
         rate=True,
         units="Bps",
     ),
+    Item(
+        key="stream.in",
+        name="ZFS streams from other hosts",
+        series="jaild_stream_received_bytes_total",
+        total=True,
+        rate=True,
+        units="Bps",
+    ),
     Item(key="tasks.failing", name="Background tasks that fail", series="jaild_background_tasks_failing"),
     Item(
         key="tasks.failing_since",
@@ -228,7 +236,7 @@ HOST_GRAPHS = (
     Graph(name="Jails", keys=("jails", "jails.running")),
     Graph(name="Operations", keys=("active", "queued")),
     Graph(name="Space", keys=("space.used", "space.available"), stacked=True),
-    Graph(name="Streams to other hosts", keys=("stream.out",)),
+    Graph(name="Streams to and from other hosts", keys=("stream.out", "stream.in")),
     Graph(name="Daemon's memory", keys=("memory",)),
 )
 
@@ -264,6 +272,18 @@ JAILS = Discovery(
             units="B",
         ),
         Item(key="processes", name="processes", series=f"jaild_jail_processes{_JAIL}", absent="0"),
+        Item(key="read", name="reads", series=f"jaild_jail_read_bytes_per_second{_JAIL}", units="Bps"),
+        Item(key="written", name="writes", series=f"jaild_jail_write_bytes_per_second{_JAIL}", units="Bps"),
+        Item(
+            key="received",
+            name="receives",
+            series=f"jaild_jail_network_receive_bytes_total{_JAIL}",
+            rate=True,
+            units="Bps",
+        ),
+        Item(
+            key="sent", name="sends", series=f"jaild_jail_network_transmit_bytes_total{_JAIL}", rate=True, units="Bps"
+        ),
         Item(key="data", name="data", series=f"jaild_jail_data_bytes{_JAIL}", absent="0", units="B"),
         Item(key="data.quota", name="data quota", series=f"jaild_jail_data_quota_bytes{_JAIL}", absent="0", units="B"),
         Item(key="disk", name="disk, with snapshots", series=f"jaild_jail_disk_bytes{_JAIL}", absent="0", units="B"),
@@ -314,6 +334,7 @@ JAILS = Discovery(
     graphs=(
         Graph(name="CPU", keys=("cpu",)),
         Graph(name="Memory", keys=("memory", "memory.limit")),
+        Graph(name="Network", keys=("received", "sent")),
         Graph(name="Data", keys=("data", "data.quota", "disk")),
     ),
 )

@@ -114,6 +114,11 @@ class ReceiveHeader(msgspec.Struct, frozen=True, kw_only=True):
     resume_token: str = ""  # the stream is the rest of the one with this token; empty: what there is of one is dropped
     urgent: bool = False  # the jail is down: only what must be done now
 
+    @property
+    def of(self) -> str:
+        """What it is of: a `layer`, a `round` of a jail that serves, the `final` increment of one that is down."""
+        return "layer" if self.layer else "final" if self.urgent else "round"
+
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
     """A stream that arrived and was verified."""

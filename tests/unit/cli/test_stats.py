@@ -139,3 +139,13 @@ def test_a_pace_that_is_none_is_refused(jailctl: Run, monkeypatch: pytest.Monkey
 
 def test_the_other_commands_have_no_feeds(jailctl: Run) -> None:
     assert jailctl("jail", "ls", "-o", "collectd").exit_code == Exit.USAGE
+
+
+def test_what_goes_over_network_and_file_systems_is_told_to_who_wants_it(jailctl: Run, daemon: Daemon) -> None:
+    carried: dict[str, Any] = {"received_bytes": 5 << 20, "sent_bytes": 6 << 10, "read_bytes_per_second": 7 << 10}
+    daemon.stats = [[measured(cpu_cores=0.5, **carried)]] * 2
+    narrow, wide = jailctl("stats").stdout, jailctl("stats", "--wide").stdout
+    assert "RECEIVED" not in narrow
+    assert wide.splitlines()[0].split()[7:11] == ["READ", "WRITE", "RECEIVED", "SENT"]
+    for part in ("7K/s", "5M", "6K"):
+        assert part in wide

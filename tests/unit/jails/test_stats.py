@@ -7,7 +7,7 @@ import pytest
 
 from jaild.model.errors import InternalError, NotFoundError
 from jaild.model.jails.spec import Limits
-from jaild.ports.runtime import Usage
+from jaild.ports.runtime import Traffic, Usage
 from tests.fakes.host import FakeHost
 from tests.hosts.asking import SPEC, create
 
@@ -16,10 +16,13 @@ async def test_a_running_jail_is_told_with_what_it_uses_and_what_it_may(host: Fa
     limits = Limits(memory="1G", cpus=1.5)
     await create(host, msgspec.structs.replace(SPEC, limits=limits, quota="2G"))
     (host.core.inventory.jails["web"].folder / "data/var/kept").write_bytes(bytes(1000))
-    host.runtime.usages["web.1"] = Usage(memory=5 << 20, cpu_seconds=12.5, processes=7, cpus=0.5, max_age=1.0)
+    used = Usage(memory=5 << 20, cpu_seconds=12.5, processes=7, cpus=0.5, max_age=1.0, read_rate=100, write_rate=200)
+    host.runtime.usages["web.1"] = used
+    host.runtime.traffics["web"] = Traffic(received=3, sent=4)
     (found,) = await host.core.use_cases.stats.measure([])
     assert (found.name, found.running, found.limits) == ("web", True, limits)
     assert (found.memory, found.cpu_seconds, found.processes, found.cpus) == (5 << 20, 12.5, 7, 0.5)
+    assert (found.read_rate, found.write_rate, found.received, found.sent) == (100, 200, 3, 4)
     assert (found.data_quota, found.message) == (2 << 30, "")
     assert (found.data, found.disk > 0) == (1000, True)
     assert found.sampled >= found.started > 0
@@ -44,6 +47,16 @@ async def test_a_jail_that_cannot_be_measured_says_why_and_the_others_are_told(h
     assert "it does not work" in broken.message
     assert (whole.name, whole.message) == ("b", "")
     assert whole.memory
+
+
+async def test_networks_that_cannot_be_asked_hide_nothing_else(host: FakeHost) -> None:
+    for name in ("a", "b"):
+        await create(host, name=name)
+    host.runtime.refuse["traffic"] = InternalError("COMMAND_FAILED", "netstat: it does not work")
+    for found in await host.core.use_cases.stats.measure([]):
+        assert (found.received, found.sent, found.message) == (None, None, "")
+        assert found.memory
+    assert [call for call, _ in host.runtime.calls].count("traffic") == 1  # for both
 
 
 async def test_only_those_that_are_named_are_measured_and_an_unknown_one_is_an_error(host: FakeHost) -> None:

@@ -16,7 +16,7 @@ from jaild.engine.supervisor import Supervisor
 from jaild.metrics.endpoint import Answer, Endpoint
 from jaild.metrics.listener import Listener
 from jaild.model.access import Grant, Role
-from jaild.model.errors import JaildError
+from jaild.model.errors import JaildError, UnavailableError
 from jaild.reloading import FileConfiguration
 from jaild.rpc.tls import TlsFiles
 from jaild.server import ApiServer
@@ -154,6 +154,26 @@ async def test_a_certificate_decides_and_a_new_one_counts_for_the_next_connectio
     assert (await reloading.reload(validate_only=False)).needs_restart == ("metrics.tls",)
     assert (await status("web-team"), heard[-1]) == ("403", "beta")
     await served.stop()
+
+
+async def test_a_socket_of_the_host_is_for_its_programs_and_taken_over_from_the_last_daemon(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    socket, file = tmp_path / "metrics.sock", tmp_path / "kept"
+    for _ in range(2):  # the first leaves its socket behind
+        endpoint = Endpoint(Listener(address=f"unix:{socket}"), {}, supervisor, exposed)
+        endpoint.start()
+        reader, writer = await asyncio.open_unix_connection(socket)
+        writer.write(GET)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        await endpoint.stop()
+    assert socket.is_socket()
+    file.write_text("not a socket")
+    with pytest.raises(UnavailableError) as refused:
+        Endpoint(Listener(address=f"unix:{file}"), {}, supervisor, exposed).start()
+    assert (refused.value.reason, file.read_text()) == ("LISTEN_FAILED", "not a socket")
+    assert Listener(address=f"unix:{socket}").url == f"unix:{socket}"
 
 
 def test_where_it_listens_is_refused_with_why(tmp_path: Path) -> None:

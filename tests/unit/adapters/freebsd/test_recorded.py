@@ -26,6 +26,7 @@ from jaild.adapters.freebsd import (
 from jaild.adapters.freebsd.errors import explain
 from jaild.adapters.freebsd.kernel import Jail
 from jaild.model.jails.mounts import Mount, MountKind
+from jaild.ports.runtime import Traffic
 from tests.freebsd_recordings import recordings
 
 ROOT = Path("/var/run/jaild/web/1/root")
@@ -145,11 +146,22 @@ def test_interfaces_members_and_addresses_are_read_as_15_1_shows_them() -> None:
     assert freebsd_network.parse_ether(said("epair ether", "15.1")) == "02:00:00:00:00:01"
 
 
+def test_what_a_run_received_is_what_the_hosts_end_sent() -> None:
+    told = """{"statistics": {"interface": [
+      {"name": "jl0a", "flags": "0x8943", "mtu": 1500, "network": "<Link#5>", "address": "02:00:00:00:00:01",
+       "received-packets": 12, "received-errors": 0, "dropped-packets": 0, "received-bytes": 1096,
+       "sent-packets": 20, "send-errors": 0, "sent-bytes": 2048, "collisions": 0},
+      {"name": "jl0a", "flags": "0x8943", "network": "fe80::%jl0a/64", "address": "fe80::1%jl0a",
+       "received-packets": 0, "received-bytes": 0, "sent-packets": 1, "sent-bytes": 76}]}}"""
+    assert freebsd_network.parse_counters(told) == {"jl0a": Traffic(received=2048, sent=1096)}
+
+
 def test_usage_is_read_from_rctl() -> None:
     used = freebsd_limits.parse_rctl(said("rctl usage"))
     assert (used.memory, used.cpu_seconds, used.processes, used.cpus) == (2134016, 0.0, 1, 0.18)
     used = freebsd_limits.parse_rctl(said("rctl usage", "15.1"))
     assert (used.memory, used.processes, used.cpus) == (2318336, 1, 0.06)
+    assert (used.read_rate, used.write_rate) == (0, 0)
     assert used.max_age == 1.0  # ps(1), which counts when it is asked, tells another
 
 

@@ -10,13 +10,14 @@ import pytest
 
 from jaild.adapters.oci import cgroup as oci_cgroup
 from jaild.adapters.oci import mounts
+from jaild.adapters.oci import network as oci_network
 from jaild.adapters.oci.records import Record, Records, split
 from jaild.adapters.runtime import accounts, first_process, treepaths
 from jaild.adapters.runtime.first_process import FirstProcess
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.model.jails.mounts import Mount, MountKind
 from jaild.model.jails.spec import Limits, Mode, Network
-from jaild.ports.runtime import Usage
+from jaild.ports.runtime import Traffic, Usage
 from tests.contract.runtime_contract import run_spec
 
 MOUNTINFO = r"""27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard
@@ -210,6 +211,12 @@ def test_usage_is_read_from_a_unified_hierarchy(tmp_path: Path) -> None:
 
 def test_what_no_controller_counts_is_zero() -> None:
     assert oci_cgroup.usage({}, "/jaild/web.1") == Usage(memory=0, cpu_seconds=0.0, processes=0)
+
+
+def test_what_a_run_received_is_what_the_hosts_end_sent() -> None:
+    line = "jl0123456789ab:    1096      12    0    0    0     0          0         0     2048      20    0    0"
+    text = f"Inter-|   Receive |  Transmit\n face |bytes    packets |bytes    packets\n{line}       0          0\n"
+    assert oci_network.parse_counters(text)["jl0123456789ab"] == Traffic(received=2048, sent=1096)
 
 
 def test_another_process_with_the_same_pid_is_not_taken_for_it() -> None:
