@@ -24,6 +24,7 @@ from jaild.model.migration.protocol import (
     Received,
     ReceiveHeader,
     Resolution,
+    SoFar,
     Tested,
 )
 from jaild.model.replication.protocol import (
@@ -275,9 +276,10 @@ class GrpcPeer:
         request = peer_pb2.PrepareRequest(migration=migration, epoch=epoch, guids=guids)
         await self._ask(self._stub.Prepare, request, _WORK)
 
-    async def activate(self, migration: str, epoch: int) -> Activated:
+    async def activate(self, migration: str, epoch: int, so_far: SoFar) -> Activated:
         """Second half of the hand-over."""
-        request = peer_pb2.ActivateRequest(migration=migration, epoch=epoch)
+        told = structs.message_of(so_far, peer_pb2.SoFar)
+        request = peer_pb2.ActivateRequest(migration=migration, epoch=epoch, so_far=told)
         return structs.struct_of(await self._ask(self._stub.Activate, request, _START), Activated)
 
     async def abort(self, migration: str) -> None:

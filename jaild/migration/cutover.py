@@ -229,7 +229,7 @@ class Cutover:
         if session.activating_since is None:
             session.activating_since = self._clock.monotonic()
         peer = session.home.peers.get(session.peer_name)
-        answer = session.activated = await peer.activate(session.id, session.journal.epoch)
+        answer = session.activated = await peer.activate(session.id, session.journal.epoch, session.so_far())
         if session.was_running and session.frozen_at is not None:
             # What the target took until the jail had started; not its health checks, nor the way of its answer. Its
             # parts are those of its last try: if it was away meanwhile, only since when the jail runs tells.

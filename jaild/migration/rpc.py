@@ -18,7 +18,7 @@ from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.migration.budget import Parts
 from jaild.model.migration.party import Arriving, Introduction, Leaving
-from jaild.model.migration.protocol import Acceptance, Offer, ReceiveHeader
+from jaild.model.migration.protocol import Acceptance, Offer, ReceiveHeader, SoFar
 from jaild.model.migration.stats import Bucket
 from jaild.model.views import MigrationView
 from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, rehearsal_pb2, rehearsal_pb2_grpc
@@ -176,7 +176,8 @@ class PeerServicer:
     async def Activate(self, request: peer_pb2.ActivateRequest, _: Context) -> peer_pb2.ActivateResponse:  # noqa: N802
         """Second half of the hand-over."""
         await self._parties.require(Arriving(request.migration))
-        activation = await self._incoming.activate(request.migration, request.epoch)
+        so_far = structs.struct_of(request.so_far, SoFar)
+        activation = await self._incoming.activate(request.migration, request.epoch, so_far)
         return structs.message_of(activation, peer_pb2.ActivateResponse)
 
     async def Abort(self, request: peer_pb2.AbortRequest, _: Context) -> peer_pb2.AbortResponse:  # noqa: N802

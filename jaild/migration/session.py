@@ -22,8 +22,8 @@ from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, J
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.migration.budget import MAX_THAWS, Parts, Round
-from jaild.model.migration.journal import Journal, Phase, time_left
-from jaild.model.migration.protocol import Acceptance, Activated, DatasetState, Offer, Tested
+from jaild.model.migration.journal import Journal, Phase, so_far, time_left
+from jaild.model.migration.protocol import Acceptance, Activated, DatasetState, Offer, SoFar, Tested
 from jaild.model.migration.streams import PROTOCOL
 from jaild.model.replication.policy import moment
 from jaild.model.salvage import Report
@@ -158,6 +158,11 @@ class MigrationSession(saga.Attempt):
         """Add bytes that were sent; they are on disk with the next step that is journaled."""
         self.journal = msgspec.structs.replace(self.journal, bytes=self.journal.bytes + size)
         self.handle.progress(self.journal.bytes)
+
+    def so_far(self) -> SoFar:
+        """Return what the target is told of its course when it is to start the jail."""
+        was_up = self.was_running and self.frozen_at is not None
+        return so_far(self.journal, self.home.clock.monotonic() - (self.frozen_at or 0.0) if was_up else None)
 
     def expected(self) -> int:
         """Return how many bytes have to be sent for the first round; 0 where that is not known: an increment's."""

@@ -349,7 +349,7 @@ class SourceMigration:
 
     async def _end_committed(self, journal: Journal) -> None:
         await self._journals.put(journal)
-        answer = await self._home.peers.get(journal.peer).activate(journal.id, journal.epoch)
+        answer = await self._home.peers.get(journal.peer).activate(journal.id, journal.epoch, journals.so_far(journal))
         done = msgspec.structs.replace(
             journal, phase=journals.Phase.ACTIVATED, healthy=answer.healthy, message=answer.message
         )

@@ -43,6 +43,7 @@ from jaild.model.migration.protocol import (
     Received,
     ReceiveHeader,
     Resolution,
+    SoFar,
     Tested,
 )
 from jaild.model.migration.received import require_same, standbys_of
@@ -267,13 +268,13 @@ class TargetMigration:
         await self._datasets.write(entry, prepared)
         await self._journals.put(msgspec.structs.replace(journal, phase=Phase.PREPARED, guids=guids))
 
-    async def activate(self, migration: str, epoch: int) -> Activated:
+    async def activate(self, migration: str, epoch: int, so_far: SoFar | None = None) -> Activated:
         """Become the owner, start the jail, pass its health checks. Asked again it answers the same, but for `up`.
 
         A caller that hangs up does not end it: it asks again, and gets the answer of the one that is under way.
         """
         name = f"activation of {migration}"
-        task = self._supervisor.once(name, lambda: self._activate(migration, epoch))
+        task = self._supervisor.once(name, lambda: self._activate(migration, epoch, so_far or SoFar()))
         answer = await answer_of(task)
         journal = self._journals.find(migration, outgoing=False)
         entry = self._inventory.jails.get(journal.jail) if journal is not None else None
@@ -285,7 +286,7 @@ class TargetMigration:
         """Whether the jail is this host's by that migration, but its activation has not come to its end."""
         return self._activation.owns(journal)
 
-    async def _activate(self, migration: str, epoch: int) -> Activated:
+    async def _activate(self, migration: str, epoch: int, so_far: SoFar) -> Activated:
         async with self._alone(migration, Phase.PREPARED, Phase.ACTIVATED) as journal:
             arrival = self._arrivals[migration]
             if arrival.activated is not None:
@@ -302,6 +303,11 @@ class TargetMigration:
                     healthy=activated.healthy,
                     parts=activated.parts,
                     message=activated.message,
+                    downtime=None if so_far.down is None else so_far.down + activated.parts.downtime,
+                    predicted=so_far.predicted,
+                    predicted_at_least=so_far.predicted_at_least,
+                    rounds=so_far.rounds,
+                    bytes=so_far.bytes,
                 )
                 try:
                     await self._tidied(done)

@@ -13,6 +13,7 @@ from jaild.model.migration.protocol import (
     Received,
     ReceiveHeader,
     Resolution,
+    SoFar,
     Tested,
 )
 from jaild.ports.salvage import SalvagePeer
@@ -61,7 +62,7 @@ class Peer(Protocol):
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> None:
         """First half of the hand-over: it verifies every guid and persists PREPARED."""
 
-    async def activate(self, migration: str, epoch: int) -> Activated:
+    async def activate(self, migration: str, epoch: int, so_far: SoFar) -> Activated:
         """Second half, only after the commit point: it owns the jail and starts it."""
 
     async def abort(self, migration: str) -> None:

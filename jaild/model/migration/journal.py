@@ -8,7 +8,7 @@ import msgspec
 
 from jaild.model.layers.records import JailRecord
 from jaild.model.migration.budget import Parts
-from jaild.model.migration.protocol import Offer
+from jaild.model.migration.protocol import Offer, SoFar
 from jaild.model.operation import passed
 
 
@@ -97,6 +97,17 @@ def missed(journal: Journal) -> str:
         return ""
     told = f"down for {journal.downtime:.1f} s, {journal.max_downtime:.1f} s were allowed"
     return f"{told}: {journal.parts}" if journal.parts is not None else told
+
+
+def so_far(journal: Journal, down: float | None = None) -> SoFar:
+    """Return what a source tells of it when the target is to start the jail, which has been `down` for so long."""
+    return SoFar(
+        down=down,
+        predicted=journal.predicted,
+        predicted_at_least=journal.predicted_at_least,
+        rounds=journal.rounds,
+        bytes=journal.bytes,
+    )
 
 
 def epoch_in_force(journal: Journal) -> int:

@@ -127,6 +127,16 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0  # 0 if it was there already
 
 
+class SoFar(msgspec.Struct, frozen=True, kw_only=True):
+    """What a migration has come to when its target is told to start the jail: for the target's own journal."""
+
+    down: float | None = None  # seconds that the jail has been down; None: it did not run
+    predicted: float | None = None  # seconds of downtime
+    predicted_at_least: bool = False
+    rounds: int = 0
+    bytes: int = 0
+
+
 class Activated(msgspec.Struct, frozen=True, kw_only=True):
     """The target owns the jail."""
 

@@ -290,12 +290,28 @@ class DowntimeParts(_message.Message):
     def __init__(self, stop: _Optional[float] = ..., flush: _Optional[float] = ..., snapshot: _Optional[float] = ..., send: _Optional[float] = ..., verify: _Optional[float] = ..., mounts: _Optional[float] = ..., start: _Optional[float] = ..., gate: _Optional[float] = ..., before_stop: _Optional[float] = ..., after_start: _Optional[float] = ...) -> None: ...
 
 class ActivateRequest(_message.Message):
-    __slots__ = ("migration", "epoch")
+    __slots__ = ("migration", "epoch", "so_far")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SO_FAR_FIELD_NUMBER: _ClassVar[int]
     migration: str
     epoch: int
-    def __init__(self, migration: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
+    so_far: SoFar
+    def __init__(self, migration: _Optional[str] = ..., epoch: _Optional[int] = ..., so_far: _Optional[_Union[SoFar, _Mapping]] = ...) -> None: ...
+
+class SoFar(_message.Message):
+    __slots__ = ("down", "predicted", "predicted_at_least", "rounds", "bytes")
+    DOWN_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_AT_LEAST_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    down: float
+    predicted: float
+    predicted_at_least: bool
+    rounds: int
+    bytes: int
+    def __init__(self, down: _Optional[float] = ..., predicted: _Optional[float] = ..., predicted_at_least: bool = ..., rounds: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class ActivateResponse(_message.Message):
     __slots__ = ("healthy", "message", "parts", "up")

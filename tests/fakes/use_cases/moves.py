@@ -17,6 +17,7 @@ from jaild.model.migration.protocol import (
     Received,
     ReceiveHeader,
     Resolution,
+    SoFar,
     Tested,
 )
 from jaild.model.migration.stats import MigrationStats, stats
@@ -252,8 +253,8 @@ class FakeIncoming(Fake):
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int], /) -> None:
         self.seen("prepare", migration, epoch, guids)
 
-    async def activate(self, migration: str, epoch: int, /) -> Activated:
-        self.seen("activate", migration, epoch)
+    async def activate(self, migration: str, epoch: int, so_far: SoFar, /) -> Activated:
+        self.seen("activate", migration, epoch, so_far)
         return Activated(healthy=True, parts=Parts(mounts=0.0, start=0.25, readiness=1.5))
 
     async def abort(self, migration: str, /, *, source: str) -> None:

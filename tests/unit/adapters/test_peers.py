@@ -31,6 +31,7 @@ from jaild.model.migration.protocol import (
     Received,
     ReceiveHeader,
     Resolution,
+    SoFar,
     Tested,
 )
 from jaild.model.problems import Problem, Severity
@@ -100,7 +101,9 @@ async def test_every_call_arrives_with_all_that_was_said_and_brings_the_answer(f
     assert await peer.preflight(OFFER) == fakes.incoming.answer
     assert await peer.begin(OFFER) == fakes.incoming.answer
     await peer.prepare("m", 4, {"": 1, "data": (1 << 64) - 1})
-    assert await peer.activate("m", 4) == Activated(healthy=True, parts=Parts(mounts=0.0, start=0.25, readiness=1.5))
+    so_far = SoFar(down=1.5, predicted=2.0, predicted_at_least=True, rounds=3, bytes=1 << 40)
+    parts = Parts(mounts=0.0, start=0.25, readiness=1.5)
+    assert await peer.activate("m", 4, so_far) == Activated(healthy=True, parts=parts)
     await peer.abort("m")
     assert await peer.boot_clone("m", keep_copy=True) == Tested(
         message="it fell over", parts=Parts(mounts=0.5), checks="tcp: refused", log="panic"
@@ -111,7 +114,7 @@ async def test_every_call_arrives_with_all_that_was_said_and_brings_the_answer(f
         ("preflight", (OFFER,)),
         ("begin", (OFFER,)),
         ("prepare", ("m", 4, {"": 1, "data": (1 << 64) - 1})),
-        ("activate", ("m", 4)),
+        ("activate", ("m", 4, so_far)),
         ("abort", ("m", "beta")),
         ("boot_clone", ("m",)),
         ("resolve", ("m",)),

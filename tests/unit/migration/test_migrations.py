@@ -91,6 +91,19 @@ async def nothing_is_told_of_a_copy(source: FakeHost) -> None:
     assert [piece.data async for piece in jails.logs("web", LogQuery(), here=True)] == []
 
 
+async def test_both_hosts_tell_what_a_move_came_to(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, target = pair
+    await create(source)
+    assert await move(source, target) == ""
+    (left,), (came,) = (host.core.use_cases.migrations.list() for host in pair)
+    assert left.downtime is not None
+    assert came.downtime is not None
+    assert came.downtime == pytest.approx(left.downtime, abs=0.1)
+    assert left.predicted is not None
+    for field in ("predicted", "predicted_at_least", "rounds", "bytes"):
+        assert getattr(came, field) == getattr(left, field)
+
+
 async def test_a_jail_is_as_old_wherever_it_is(pair: tuple[FakeHost, FakeHost]) -> None:
     source, target = pair
     await create(source)

@@ -12,7 +12,7 @@ from jaild.adapters.peers import GrpcPeer
 from jaild.model.errors import JaildError, PermissionDeniedError
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.party import Introduction, Ties
-from jaild.model.migration.protocol import Offer, ReceiveHeader
+from jaild.model.migration.protocol import Offer, ReceiveHeader, SoFar
 from jaild.model.problems import errors
 from jaild.model.replication.protocol import ReplicaOffer, RollBack, Supersession, WholeRound
 from jaild.transfer.preflight import offer_of
@@ -134,7 +134,7 @@ async def test_a_migration_is_its_sources_and_nobody_elses(tmp_path: Path, what:
     asked: dict[str, Callable[[], Awaitable[object]]] = {
         "abort": lambda: there.abort("m"),
         "prepare": lambda: there.prepare("m", 2, {}),
-        "activate": lambda: there.activate("m", 2),
+        "activate": lambda: there.activate("m", 2, SoFar()),
         "boot_clone": lambda: there.boot_clone("m", keep_copy=False),
         "receive": lambda: there.receive(header, nothing()),
         "files": lambda: there.salvage.receive(header, nothing()),

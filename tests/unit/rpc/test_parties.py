@@ -15,7 +15,7 @@ from jaild.adapters.peers import GrpcPeer, GrpcPeers, PeerAddress
 from jaild.model.access import Grant, Role
 from jaild.model.errors import PermissionDeniedError
 from jaild.model.migration.party import Arriving, Introduction, Leaving, Replicated, Wanted
-from jaild.model.migration.protocol import ReceiveHeader
+from jaild.model.migration.protocol import ReceiveHeader, SoFar
 from jaild.peer.v1 import peer_pb2, standby_pb2
 from jaild.rpc import structs
 from jaild.rpc.auth import CertificateAuthenticator, Context, PartyCheck
@@ -99,7 +99,7 @@ async def test_each_call_is_judged_by_the_name_in_the_certificate_and_by_what_it
     await peer.begin(OFFER)
     await peer.receive(HEADER, chunks())
     await peer.prepare("m", 4, {})
-    await peer.activate("m", 4)
+    await peer.activate("m", 4, SoFar())
     await peer.abort("m")
     await peer.boot_clone("m", keep_copy=False)
     await peer.resolve("m")
