@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class StatsStub(object):
-    """Measures jails. Unlike other reads it asks the system, not memory: on FreeBSD by one rctl(8) for each running jail.
+    """Measures jails. Unlike other reads it asks the system, not memory: on FreeBSD by one rctl(8) for each running jail, and one
+    netstat(1).
     """
 
     def __init__(self, channel):
@@ -43,7 +44,8 @@ class StatsStub(object):
 
 
 class StatsServicer(object):
-    """Measures jails. Unlike other reads it asks the system, not memory: on FreeBSD by one rctl(8) for each running jail.
+    """Measures jails. Unlike other reads it asks the system, not memory: on FreeBSD by one rctl(8) for each running jail, and one
+    netstat(1).
     """
 
     def ListJailStats(self, request, context):
@@ -70,7 +72,8 @@ def add_StatsServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Stats(object):
-    """Measures jails. Unlike other reads it asks the system, not memory: on FreeBSD by one rctl(8) for each running jail.
+    """Measures jails. Unlike other reads it asks the system, not memory: on FreeBSD by one rctl(8) for each running jail, and one
+    netstat(1).
     """
 
     @staticmethod

@@ -256,6 +256,14 @@ async def test_a_vnet_jail_has_its_address_and_its_mac_and_starts_again_with_the
         await runtime.start("web", 1)
 
 
+async def test_what_goes_over_a_network_of_its_own_is_counted(rig: RealRig) -> None:
+    """Its own announcements at least: netstat(1)'s JSON is read as this FreeBSD writes it."""
+    spec = replace(rig.spec(), network=Network(mode=Mode.VNET, addresses=("198.18.7.5/28", "2001:db8:7::5/64")))
+    runtime = await started(rig, spec)
+    await runtime.announce("web", 1)
+    assert (await runtime.traffic(await runtime.runs()))["web"].sent > 0
+
+
 async def test_addresses_are_announced_in_the_jails_own_network(rig: RealRig) -> None:
     spec = replace(rig.spec(), network=Network(mode=Mode.VNET, addresses=("198.18.7.5/28", "2001:db8:7::5/64")))
     runtime = await started(rig, spec)

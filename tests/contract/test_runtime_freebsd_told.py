@@ -458,3 +458,13 @@ async def test_runs_that_a_new_daemon_adopted_are_seen_to_end(rig: ToldRig) -> N
     assert not waits["j2"].done()
     waits["j2"].cancel()
     await asyncio.gather(waits["j2"], return_exceptions=True)
+
+
+async def test_networks_of_all_runs_are_looked_at_by_one_program(rig: ToldRig) -> None:
+    runtime = await started(rig, replace(rig.spec(), network=OWN))
+    await runtime.create(replace(rig.spec(), jail="db", uid="0198c0de-0000-7000-8000-00000000beef", hostname="db"))
+    await runtime.start("db", 1)
+    rig.host.processes.calls.clear()
+    found = await runtime.traffic(await runtime.runs())
+    assert {name: (each.received, each.sent) for name, each in found.items()} == {"web": (200, 100)}
+    assert [call.argv[0] for call in rig.host.processes.calls].count("netstat") == 1

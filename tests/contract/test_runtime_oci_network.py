@@ -80,6 +80,24 @@ async def test_a_network_of_its_own_is_reached_over_the_bridge_by_one_mac_addres
     assert b"1.0" in await fetch(rig, "/version")
 
 
+async def test_what_goes_over_a_network_of_its_own_is_counted_as_the_jail_sees_it(rig: OciRig) -> None:
+    runtime = await started(rig, own(rig))
+    await fetch(rig, "/version")
+    before = (await runtime.traffic(await runtime.runs()))["web"]
+    body = await fetch(rig, "/serve")
+    after = (await runtime.traffic(await runtime.runs()))["web"]
+    assert after.sent - before.sent > len(body)
+    assert 0 < after.received - before.received < after.sent - before.sent
+    await runtime.stop("web", 1)
+    await runtime.remove("web", 1)
+    assert await runtime.traffic([]) == {}
+
+
+async def test_a_run_without_a_network_of_its_own_has_no_traffic(rig: OciRig) -> None:
+    runtime = await started(rig, rig.spec())
+    assert await runtime.traffic(await runtime.runs()) == {}
+
+
 def shown(*words: str) -> list[dict[str, Any]]:
     done = subprocess.run(["ip", "-json", *words], check=True, capture_output=True, text=True)
     found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
