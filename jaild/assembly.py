@@ -8,16 +8,17 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 
 from jaild import config as configuration
-from jaild import daemon
+from jaild import daemon, ownlog
 from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ociimages import OciImages
 from jaild.adapters.files.ballast import Ballast
@@ -288,8 +289,11 @@ def zfs_of(choice: ZfsChoice, processes: Processes) -> Zfs:
         return cli
 
 
-async def embedded(folder: Path, path: Path | None, size: int, began: float) -> None:
-    """Run the daemon of a folder, with a pool of its own. Raises as `serve`, and what `EmbeddedPool.start` raises."""
+async def embedded(folder: Path, path: Path | None, size: int, began: float, log: Mapping[str, Any]) -> None:
+    """Run the daemon of a folder, with a pool of its own. Raises as `serve`, and what `EmbeddedPool.start` raises.
+
+    `log`: what of the setting of that name was given otherwise.
+    """
     processes = ProcessRunner()
     pool = EmbeddedPool(processes, folder, pool_name_for(folder), size=size)
     with only_daemon(folder / _LOCK):  # both held over the pool's start too
@@ -297,6 +301,7 @@ async def embedded(folder: Path, path: Path | None, size: int, began: float) -> 
             zfs = await pool.start()
             load = partial(_embedded_config, folder, path, pool.root)
             config = load()
+            ownlog.write(msgspec.structs.replace(config.log, **log))
             await serve(config, load, zfs, processes, began, lambda: _print_address(config.socket))
 
 
@@ -343,11 +348,12 @@ def _left(folder: Path, config: Config) -> list[str]:
     return left
 
 
-async def configured(path: Path, began: float) -> None:
-    """Run the daemon of this host. Raises as `serve`."""
+async def configured(path: Path, began: float, log: Mapping[str, Any]) -> None:
+    """Run the daemon of this host. `log`: see `embedded`. Raises as `serve`."""
     processes = ProcessRunner()
     load = partial(configuration.load, path, {})
     config = load()
+    ownlog.write(msgspec.structs.replace(config.log, **log))
     await serve(config, load, zfs_of(config.zfs, processes), processes, began)
 
 

@@ -18,6 +18,7 @@ from jaild.model.access import Grant
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.policy import on_host
 from jaild.model.sinks.settings import SinkSettings
+from jaild.ownlog import Log
 from jaild.rpc.tls import TlsFiles
 from jaild.server import Tcp
 
@@ -48,6 +49,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     state: Path = Path("/var/db/jaild")  # operations, audit, journal
     run: Path = Path("/var/run/jaild")  # jails' trees
     logs: Path = Path("/var/log/jaild")
+    log: Log = Log()  # the daemon's own
     templates: Path = Path("/usr/local/etc/jaild/templates")
     repositories: Path = Path("/usr/local/etc/jaild/repos")  # pkg.conf(5) files: what bases may be installed from
     socket: Path = Path("/var/run/jaild/jaild.sock")

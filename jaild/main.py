@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
 import sys
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, get_args
 
-import structlog
-
-from jaild import stdio
+from jaild import ownlog, stdio
 from jaild.adapters.zfs.private_namespace import enter
 from jaild.model import quantity
 from jaild.model.errors import JaildError
@@ -27,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     began = time.monotonic()
     stdio.settle()  # the log, too, must not end what it tells of
     arguments = _arguments(argv)
-    _log_to_stderr(arguments.log_level)
+    given = {name: told for name in ("format", "level") if (told := getattr(arguments, f"log_{name}")) is not None}
+    ownlog.write(ownlog.Log(**given))
     try:
         folder = arguments.embedded and arguments.embedded.resolve()
         if folder is not None:
@@ -38,19 +37,19 @@ def main(argv: Sequence[str] | None = None) -> None:
                 folder.mkdir(parents=True, exist_ok=True)
             # As it was started: `-m jaild` would take a package of that name in the folder that one happens to be in.
             enter(folder, [sys.executable, *sys.orig_argv[1:]])
-        sys.exit(_carry_out(arguments, folder, began))
+        sys.exit(_carry_out(arguments, folder, began, given))
     except (JaildError, OSError) as error:  # a folder that cannot be made, an address in use, a report on a full disk
         sys.exit(f"jaild: {error}")
 
 
-def _carry_out(arguments: argparse.Namespace, folder: Path | None, began: float) -> int:
+def _carry_out(arguments: argparse.Namespace, folder: Path | None, began: float, log: dict[str, Any]) -> int:
     from jaild import assembly  # noqa: PLC0415 -- all of jaild: not before `enter`, which would throw it away again
 
     path = arguments.config or CONFIG
     if folder is None:
         if arguments.command == "doctor":
             return assembly.examine(path, as_json=arguments.json)
-        asyncio.run(assembly.configured(path, began))
+        asyncio.run(assembly.configured(path, began, log))
     elif arguments.command == "doctor":
         return assembly.examine_embedded(folder, arguments.config, as_json=arguments.json)
     elif arguments.destroy:
@@ -58,7 +57,7 @@ def _carry_out(arguments: argparse.Namespace, folder: Path | None, began: float)
         sys.stdout.write("\n".join(["removed: jails, pool, state and logs", *staying, ""]))
     else:
         size = quantity.parse(arguments.pool_size)
-        asyncio.run(assembly.embedded(folder, arguments.config, size, began))
+        asyncio.run(assembly.embedded(folder, arguments.config, size, began, log))
     return 0
 
 
@@ -80,7 +79,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--destroy", action="store_true", help="with --embedded: remove jails, pool and all else of jaild in DIR"
     )
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--log-level", choices=get_args(ownlog.Level), help="default: log.level of jaild.yaml")
+    parser.add_argument("--log-format", choices=get_args(ownlog.Format), help="default: log.format of jaild.yaml")
     parser.add_argument("--json", action="store_true", help="with doctor: the report for programs")
     parser.add_argument("--version", action="version", version=f"jaild {version('jaild')}")
     arguments = parser.parse_args(argv)
@@ -92,18 +92,3 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     if arguments.json and arguments.command is None:
         parser.error("--json goes with doctor")
     return arguments
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.getLevelNamesMapping()[level.upper()], format="%(message)s")
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

@@ -48,7 +48,7 @@ from jaild.peer.v1 import (
 )
 from jaild.ports.peer import Address
 from jaild.ports.salvage import Written
-from jaild.rpc import chunks, status, structs
+from jaild.rpc import chunks, correlation, status, structs
 from jaild.rpc.tls import TlsFiles
 
 CHUNK = 1 << 20  # bytes in one message of a stream
@@ -299,14 +299,16 @@ class GrpcPeer:
     async def _ask(self, method: Any, request: Message, deadline: float) -> Any:
         # Whatever a peer is asked may be asked twice: an answer can always get lost (tests/unit/fleet).
         try:
-            return await self._connection.ask(lambda channel: method(channel)(request, timeout=deadline))
+            return await self._connection.ask(
+                lambda channel: method(channel)(request, timeout=deadline, metadata=correlation.metadata())
+            )
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
 
     async def _stream(self, method: Any, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Any:
         try:
             async with self._connection.channel() as channel:
-                return await _streamed(method(channel)(), header, chunks)
+                return await _streamed(method(channel)(metadata=correlation.metadata()), header, chunks)
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
 

@@ -18,6 +18,7 @@ from jaild.engine.reserve import Reserve
 from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServicer
 from jaild.engine.saga import SagaRunner
 from jaild.engine.supervisor import Supervisor
+from jaild.engine.transitions import Transitions
 from jaild.model.layout import Layout
 from jaild.ports.archives import Archives
 from jaild.ports.bootid import BootId
@@ -87,6 +88,7 @@ class Engine:
     inventory: Inventory
     events: Events
     audit: Audit
+    transitions: Transitions
     supervisor: Supervisor
     operations: Operations
     dispatcher: Dispatcher
@@ -107,6 +109,9 @@ def build(ports: Ports, place: Place) -> Engine:
     operations = Operations(store, clock)
     services = Services()
     messages = OperationMessages(services)
+    dispatcher = Dispatcher(operations)
+    transitions = Transitions(inventory, dispatcher)
+    operations.on_end.append(transitions.ended)
     services.add(OperationsServicer(operations, messages))
     services.add(EventsServicer(events, operations, messages))
     return Engine(
@@ -117,9 +122,10 @@ def build(ports: Ports, place: Place) -> Engine:
         inventory=inventory,
         events=events,
         audit=Audit(store, clock),
+        transitions=transitions,
         supervisor=supervisor,
         operations=operations,
-        dispatcher=Dispatcher(operations),
+        dispatcher=dispatcher,
         sagas=SagaRunner(supervisor, events.emit),
         draining=Draining(store, events, clock),
         recovery=Recovery(inventory, operations, events),

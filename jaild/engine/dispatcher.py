@@ -21,6 +21,7 @@ from jaild.model.errors import CancelledError, FailedPreconditionError, Internal
 from jaild.model.operation import Operation
 from jaild.model.problems import Plan
 from jaild.model.views import Caller
+from jaild.rpc import correlation
 
 Before = Callable[[str], Awaitable[None]]
 Work = Callable[[Handle], Awaitable[str]]  # returns the name of the resource that came of it
@@ -274,12 +275,12 @@ class Dispatcher:
         operation_id = job.operation_id
         handle = Handle(self._operations, operation_id)
         operation = handle.operation
-        log = self._log.bind(operation=operation_id, kind=operation.kind, target=operation.target)
+        _log_as(operation)
+        log = self._log.bind(kind=operation.kind, target=operation.target)
         if operation.cancel_requested and not operation.resumable:
             await self._clean(job)
             await self._operations.finish(operation_id, error=_cancelled(operation))
             return
-        log.info("operation started", actor=operation.actor)
         begun = False
         try:
             await job.saved
@@ -310,7 +311,6 @@ class Dispatcher:
             await self._operations.finish(operation_id, error=defect)
         else:
             await self._operations.finish(operation_id, result=result)
-            log.info("operation done", result=result)
         finally:
             if not begun:
                 await self._clean(job)
@@ -320,6 +320,13 @@ class Dispatcher:
             await job.unbegun()
         except JaildError as error:  # why it was not begun matters more
             self._log.warning("left behind", operation=job.operation_id, reason=error.reason, message=error.message)
+
+
+def _log_as(operation: Operation) -> None:
+    # The task was begun by whoever asked first of all that wait here: its ids are theirs.
+    collection, _, name = operation.target.partition("/")
+    jail = name if collection == "jails" else ""
+    correlation.begin(operation=operation.id, request=operation.request_id, actor=operation.actor, jail=jail)
 
 
 async def _nothing() -> None:

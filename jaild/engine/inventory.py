@@ -14,6 +14,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from jaild.engine import generations
 from jaild.engine.concurrency import for_each
+from jaild.engine.observed import Things, Watched
 from jaild.model import layout
 from jaild.model.errors import DataLossError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails import authority
@@ -75,9 +76,10 @@ class Stack:
 
 
 @dataclass
-class JailEntry:
+class JailEntry(Watched):
     """A jail."""
 
+    TELLING = frozenset({"record", "run", "restarts", "damaged", "unconfirmed"})  # its state comes of these
     name: str
     dataset: str
     folder: Path
@@ -144,7 +146,7 @@ class Inventory:
         self.bases: dict[str, Layer[BaseRecord]] = {}
         self.releases: dict[str, Layer[ReleaseRecord]] = {}  # by app/version
         self.channels: dict[str, Channel] = {}
-        self.jails: dict[str, JailEntry] = {}
+        self.jails: Things[JailEntry] = Things()
         self.folder_of_jails = Path("/nonexistent")
         self.host_names: dict[str, str] = {}  # host id -> name, as far as peers told
         self.address_of: Callable[[str], str] = lambda _: ""  # of a peer by name, host:port; '' for none
@@ -415,8 +417,7 @@ class Inventory:
 
     def base_view(self, name: str, users: Users | None = None) -> BaseView:
         """Return a base as readers see it; `users` from `users()` for one of many."""
-        layer = self.base(name)
-        used_by = tuple((users or self.users()).bases.get(name, ()))
+        layer, used_by = self.base(name), tuple((users or self.users()).bases.get(name, ()))
         return BaseView(record=layer.record, guid=layer.guid, used=layer.used, used_by=used_by)
 
     def release_view(self, reference: str, users: Users | None = None) -> ReleaseView:

@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 
+import structlog
+
 from jaild.model import bounds
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError, NotFoundError
 from jaild.model.operation import Moment, Operation, Outcome, Stop, failure_of
@@ -44,6 +46,7 @@ class Operations:
         self.leaving = False  # the daemon ends: what is resumable is left to its successor
         self._cancellable: dict[str, asyncio.Task[Any]] = {}
         self.on_end: list[Callable[[Operation], None]] = []  # told of each operation that has ended, once
+        self._log = structlog.get_logger("jaild.operations")
         self._told: dict[str, float] = {}  # when the watchers of those under way were told of progress, monotonic
 
     async def load(self) -> list[Operation]:
@@ -296,7 +299,18 @@ class Operations:
             self._requests[operation.actor, operation.request_id] = operation.id
 
     def _put(self, operation: Operation) -> Operation:
-        self._all[operation.id] = operation
+        known, self._all[operation.id] = self._all.get(operation.id), operation
+        if known is not None and (old := known.state) != (new := operation.state):
+            failure = operation.failure
+            said = {
+                "actor": operation.actor,
+                "request": operation.request_id,
+                "reason": failure.reason if failure is not None else "",
+                "result": operation.result,
+            }
+            told = {name: text for name, text in said.items() if text}
+            its = {"operation": operation.id, "kind": operation.kind, "target": operation.target, **told}
+            self._log.info(f"{old} -> {new}", of="operation", old=old, new=new, **its)
         if operation.done:
             self._sizes[operation.id] = operation.size
         changed = self.watched.pop(operation.id, None)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -173,7 +174,9 @@ class Supervisor:
             self._log.info("not begun: the daemon is stopping", task=name)
             return
         self._states[name] = state
-        self._tasks[name] = asyncio.create_task(loop(state), name=name)
+        # What lasts is nobody's: it must not be told under the ids of whoever began it.
+        context = Context() if state.lasting else None
+        self._tasks[name] = asyncio.create_task(loop(state), name=name, context=context)
         self._tasks[name].add_done_callback(lambda task: self._over(name, task))
 
     def _over(self, name: str, task: asyncio.Task[Any]) -> None:

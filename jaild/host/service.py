@@ -56,6 +56,7 @@ class Host:
         self._rollouts = rollouts
         self._sinks = sinks
         self._recovery = engine.recovery
+        self._transitions = engine.transitions
         self._supervisor = engine.supervisor
         self._events = engine.events
         self._clock = engine.ports.clock
@@ -127,6 +128,7 @@ class Host:
         found.damaged += [*unmounted, *(f"jaild.db: {row}" for row in self._store.damaged())]
         await self._recovery.repair(found)
         self._ready_seconds = self._clock.monotonic() - began
+        self._transitions.begin()
         await self._events.emit("host.ready", "host", f"jails: {len(self._inventory.jails)}", name=self._name)
 
     async def _ensure_parents(self, datasets: Sequence[Dataset]) -> bool:

@@ -30,6 +30,7 @@ from jaild.model.salvage import Report
 from jaild.model.snapshots import Snapshot
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peer, Peers
+from jaild.rpc import correlation
 from jaild.transfer.journal import Journals
 from jaild.transfer.preflight import Examined
 
@@ -145,6 +146,7 @@ class MigrationSession(saga.Attempt):
 
     def take(self, entry: JailEntry, record: JailRecord, journal: Journal) -> None:
         """Be the session of a journal."""
+        correlation.bind(migration=journal.id, jail=entry.name)
         self.entry, self.record, self.journal = entry, record, journal
         self.id, self.jail, self.peer_name = journal.id, entry.name, journal.peer
         self.peer, self.attempt = self.home.peers.get(journal.peer), journal.offer.attempt

@@ -37,6 +37,7 @@ from jaild.model.migration.journal import Journal
 from jaild.model.migration.received import standbys_of
 from jaild.model.operation import Operation, Stop
 from jaild.model.replication.protocol import Supersession
+from jaild.rpc import correlation
 from jaild.transfer.build import TransferParts
 from jaild.transfer.snapshots import MigrationSnapshots
 
@@ -334,6 +335,7 @@ class SourceMigration:
 
     async def _end(self, journal: Journal, tell: Tell) -> None:
         """End what no operation goes on with: the target activates what it owns, and removes what it does not."""
+        correlation.bind(migration=journal.id, jail=journal.jail)
         entry = self._inventory.jails.get(journal.jail)
         is_moved = entry is not None and entry.record is not None and _is_moved(entry.record, journal)
         if is_moved or journal.phase is journals.Phase.COMMITTED:

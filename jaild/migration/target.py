@@ -49,6 +49,7 @@ from jaild.model.migration.protocol import (
 from jaild.model.migration.received import require_same, standbys_of
 from jaild.model.problems import errors
 from jaild.model.snapshots import of_migration
+from jaild.rpc import correlation
 from jaild.transfer.build import TransferParts
 
 Tell = Callable[[str], Awaitable[None]]
@@ -405,6 +406,7 @@ class TargetMigration:
 
     async def _end(self, journal: Journal, tell: Tell) -> None:
         """Ask the source how it ended, and do what follows; raise while that is not known."""
+        correlation.bind(migration=journal.id, jail=journal.jail)
         if self.owns(journal):  # it was interrupted while it was activated
             await self.activate(journal.id, journal.epoch)
             await tell(f"jail {journal.jail} from {journal.peer}: its activation was gone on with")

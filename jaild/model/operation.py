@@ -133,6 +133,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"operations/{self.id}"
 
     @property
+    def state(self) -> str:
+        """Its phase, or how it ended: done, failed, cancelled."""
+        if self.failure is None:
+            return self.phase  # done, in the end
+        return "cancelled" if self.failure.error == "CancelledError" else "failed"
+
+    @property
     def size(self) -> int:
         """How many bytes it takes, stored."""
         return len(msgspec.json.encode(self))

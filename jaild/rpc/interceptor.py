@@ -19,9 +19,10 @@ import structlog
 from google.longrunning import operations_pb2
 
 from jaild.model import bounds, quantity
+from jaild.model.access import Role
 from jaild.model.errors import InternalError, InvalidArgumentError, JaildError, UnavailableError
 from jaild.model.operation import clipped, failure_of
-from jaild.rpc import auth, chunks, status
+from jaild.rpc import auth, chunks, correlation, status
 from jaild.rpc.policy import FORMERLY, RULES, Rule
 
 # What every resource name looks like, whatever its kind. A name is taken from a request before anything checked it.
@@ -156,8 +157,12 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
 
     def _admit(self, entry: _AuditEntry, context: auth.Context) -> None:
         entry.actor, refusal = self._authenticator.admit(context, entry.rule.roles, entry.method)
+        correlation.bind(actor=entry.actor, request=entry.request_id)
         if refusal is not None:
             raise refusal
+        if Role.PEER in entry.rule.roles:
+            correlation.bind(peer=entry.actor)
+            correlation.adopt(context.invocation_metadata() or ())
         entry.require_whole()
 
     async def _to_its_end(self, work: Awaitable[Any]) -> Any:
@@ -223,6 +228,11 @@ class _AuditEntry:
             self._request = request
         return request
 
+    @property
+    def request_id(self) -> str:
+        """The caller's own id of what it asks for."""
+        return clipped(str(_said(self._request, "request_id")), bounds.REQUEST_ID)
+
     async def noting(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         """Pass a stream of requests on, remembering the first."""
         async for request in requests:
@@ -256,7 +266,7 @@ class _AuditEntry:
                 self.actor,
                 self.method,
                 target,
-                clipped(str(_said(request, "request_id")), bounds.REQUEST_ID),
+                self.request_id,
                 self.ended or _outcome_of(error),
                 operation,
             )

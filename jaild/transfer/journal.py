@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 import msgspec
+import structlog
 
 from jaild.model.errors import NotFoundError
 from jaild.model.migration.journal import Journal, Phase, counted, epoch_in_force, is_target, may_have_taken, time_left
@@ -20,6 +21,7 @@ class Journals:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._log = structlog.get_logger("jaild.migrations")
         self._all: dict[tuple[str, bool], Journal] = {}
         self._of_jail: defaultdict[str, dict[tuple[str, bool], Journal]] = defaultdict(dict)  # the same, by jail's uid
         self._coming: defaultdict[str, dict[str, Journal]] = defaultdict(dict)  # those that came here, by jail's name
@@ -39,7 +41,21 @@ class Journals:
     async def put(self, journal: Journal) -> None:
         """Remember; on disk when this returns."""
         journal = msgspec.structs.replace(counted(journal, self._clock.monotonic()), updated=self._clock.now())
+        known = self._all.get((journal.id, journal.outgoing))
         self._remember(journal)
+        if known is None or known.phase is not journal.phase:
+            old, new = "absent" if known is None else known.phase.value, journal.phase.value
+            self._log.info(
+                f"{old} -> {new}",
+                of="migration",
+                old=old,
+                new=new,
+                migration=journal.id,
+                jail=journal.jail,
+                peer=journal.peer,
+                side="source" if journal.outgoing else "target",
+                epoch=journal.epoch,
+            )
         await self._store.put_journal(journal)
 
     def _remember(self, journal: Journal) -> None:

@@ -39,6 +39,7 @@ _PEER = Grant(roles=(Role.PEER,))
 _TRAILERS = 8 << 10  # bytes: gRPC's clients refuse more
 _AHEAD = 4  # messages of a stream on their way
 
+carried: ContextVar[Any] = ContextVar("carried", default=())  # metadata of the call that is made
 served_as: ContextVar[asyncio.Task[Any]] = ContextVar("served_as")  # the task that serves the call in hand
 
 
@@ -69,9 +70,14 @@ class _Grants(Mapping[str, Grant]):
 class CallContext:
     """What a servicer is told of its call (`grpc.aio.ServicerContext`)."""
 
-    def __init__(self, caller: str) -> None:
+    def __init__(self, caller: str, metadata: Any = ()) -> None:
         self._caller = caller
+        self._metadata = metadata
         self.hung_up = False
+
+    def invocation_metadata(self) -> Any:
+        """Return what it was made with."""
+        return self._metadata
 
     def auth_context(self) -> dict[str, list[bytes]]:
         """Return what its certificate says."""
@@ -182,7 +188,8 @@ class Channel:
     ) -> Callable[..., Any]:
         """Return a method of a stub."""
 
-        async def call(request: Any, *, timeout: float | None = None) -> Any:  # noqa: ARG001 -- the clocks are fake
+        async def call(request: Any, *, timeout: float | None = None, metadata: Any = ()) -> Any:  # noqa: ARG001 -- the clocks are fake
+            carried.set(metadata)
             sent = _within(request_serializer(request), _SENT, "CLIENT: Sent")
             return response_deserializer(await self._route.ask(method, sent))
 
@@ -190,10 +197,10 @@ class Channel:
 
     def stream_unary(
         self, method: str, request_serializer: Any, response_deserializer: Any, **_: object
-    ) -> Callable[[], StreamCall]:
+    ) -> Callable[..., StreamCall]:
         """Return a method of a stub that takes a stream."""
         del request_serializer  # of what is written as bytes
-        return lambda: StreamCall(self._route, method, response_deserializer)
+        return lambda *, metadata=(): StreamCall(self._route, method, response_deserializer, metadata)
 
     async def close(self, grace: float | None) -> None:
         """Have nothing to close."""
@@ -202,8 +209,9 @@ class Channel:
 class StreamCall:
     """A stream to another host (`grpc.aio.StreamUnaryCall`), as far as `GrpcPeer` uses one."""
 
-    def __init__(self, route: Route, method: str, deserialize: Callable[[bytes], Any]) -> None:
+    def __init__(self, route: Route, method: str, deserialize: Callable[[bytes], Any], metadata: Any) -> None:
         self._route = route
+        self._metadata = metadata
         self._method = method
         self._deserialize = deserialize
         self._begun = asyncio.Event()
@@ -272,6 +280,7 @@ class StreamCall:
         self._fault = await self._route.depart(self._method, first)
         if not self._over:
             self._sent.put_nowait(first)
+            carried.set(self._metadata)
             self._serving = self._route.serve(self._method, self._arriving())
             self._begun.set()
 
@@ -281,6 +290,7 @@ class StreamCall:
         async def header() -> AsyncIterator[bytes]:
             yield self._first
 
+        carried.set(self._metadata)
         return self._route.serve(self._method, header())
 
     async def _send(self, message: bytes) -> None:

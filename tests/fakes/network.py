@@ -19,7 +19,7 @@ from jaild.adapters.peers import Connection, GrpcPeer
 from jaild.model.errors import NotFoundError
 from jaild.peer.v1 import peer_pb2
 from jaild.ports.peer import Address
-from tests.fakes.edge import CallContext, Channel, failure, served_as
+from tests.fakes.edge import CallContext, Channel, carried, failure, served_as
 from tests.fakes.faults import At, Crash, Life, is_at
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Route:
 
     def serve(self, method: str, given: bytes | AsyncIterator[bytes]) -> Served:
         """Let the other host carry out a call, in a task of its own that inherits nothing of its caller's."""
-        context = CallContext(self._source.name)
+        context = CallContext(self._source.name, carried.get())
 
         async def carry_out() -> bytes:
             if (task := asyncio.current_task()) is not None:
