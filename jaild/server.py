@@ -136,8 +136,8 @@ class ApiServer:
 def _by_name_alone(_: str, handlers: Mapping[str, grpc.RpcMethodHandler]) -> None:
     """Register no methods one by one: the generic handlers, which generated code adds as well, find them by name.
 
-    For each that is registered grpcio (seen: 1.85.3) has a task that waits for its next call, and looks at all of them at
-    each call: of a hundred methods, a tenth of what a small call costs (https://github.com/grpc/grpc/pull/43461).
+    For each that is registered grpcio (seen: 1.85.3) has a task that waits for its next call, and looks at all of them
+    at each call: of a hundred methods, a tenth of what a small call costs (https://github.com/grpc/grpc/pull/43461).
     """
     del handlers
 
