@@ -114,7 +114,7 @@ class ApiServer:
 
     def _server(self, interceptor: Interceptor) -> grpc.aio.Server:
         server = grpc.aio.server(interceptors=(interceptor,), options=OPTIONS)
-        server.add_registered_method_handlers = _by_name_alone  # type: ignore[method-assign]  # generated code calls it
+        server.add_registered_method_handlers = _by_name_alone  # type: ignore[attr-defined]  # not in the stubs
         self._services.add_all_to(server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         shown = (
@@ -133,7 +133,7 @@ class ApiServer:
             os.umask(umask)
 
 
-def _by_name_alone(_: str, handlers: Mapping[str, grpc.RpcMethodHandler]) -> None:
+def _by_name_alone(_: str, handlers: Mapping[str, Any]) -> None:
     """Register no methods one by one: the generic handlers, which generated code adds as well, find them by name.
 
     For each that is registered grpcio (seen: 1.85.3) has a task that waits for its next call, and looks at all of them
