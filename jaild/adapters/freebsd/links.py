@@ -58,7 +58,9 @@ class Links:
 
     async def traffic(self, runs: Collection[Run]) -> Mapping[str, Traffic]:
         """Return what went over the networks of those that have their own, by jail, counted at the host's ends."""
-        counted = network.parse_counters(await self._run(("netstat", "-i", "-b", "-n", "--libxo", "json"), "netstat"))
+        counted = network.parse_counters(
+            await self._run(("netstat", "-i", "-b", "-n", "-W", "--libxo", "json"), "netstat")
+        )
         names = {run.jail: network.ends(self._run_folder, run.uid, run.generation)[0] for run in runs}
         return {jail: counted[name] for jail, name in names.items() if name in counted}
 
