@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from jaild.ports.runtime import Traffic
 from tests.bench.figures import Goal, Row, summary
 from tests.bench.liveness import ThousandJails
 from tests.bench.thousand import COUNT
@@ -46,6 +47,7 @@ async def _measured(folder: Path) -> dict[str, Any]:
     host = ThousandJails(folder)
     await host.furnish("")
     await host.start()
+    host.runtime.traffics = dict.fromkeys(host.core.inventory.jails, Traffic(received=1 << 30, sent=1 << 30))
     metrics = metrics_of(host)
     for sample in metrics.samples.all.values():
         await sample.look()

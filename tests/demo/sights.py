@@ -68,7 +68,7 @@ class Sights:
         self._stack.close()
 
     def open(self, daemons: Daemons) -> None:
-        """Start all."""
+        """Start all, and say where they are."""
         for sight in sights(daemons, self._folder):
             log = self._folder / f"{sight.name}.log"
             with log.open("wb") as said:
@@ -81,7 +81,9 @@ class Sights:
                 port = seen.getsockname()[1]
             self._stack.callback(self._client.stop, window)
             for path in sight.paths:
-                self._pages.append((sight.name, _address(sight, log, path).replace(f":{sight.port}", f":{port}", 1)))
+                address = _address(sight, log, path).replace(f":{sight.port}", f":{port}", 1)
+                self._pages.append((sight.name, address))
+                self._screen.say(f"{sight.name}: {address}")
 
     def show(self) -> None:
         """Say what there is, and stay until somebody wants an end."""
