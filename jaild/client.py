@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +16,7 @@ from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf import descriptor_pool, message_factory
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from jaild.restraints import restrained
 from jaild.v1 import (
     apps_pb2_grpc,
     base_making_pb2_grpc,
@@ -196,9 +196,12 @@ class AioApi(Services):
 
 
 def connect(address: str = DEFAULT_ADDRESS, tls: Tls | None = None) -> Api:
-    """Return the API of the daemon at `address`: a socket's path, or host:port with `tls`. Nothing is sent yet."""
+    """Return the API of the daemon at `address`: a socket's path, or host:port with `tls`. Nothing is sent yet.
+
+    A call for a plan raises `jaild.restraints.NotHeldBackError` where the daemon is too old to know that one.
+    """
     address = _target(address)
-    return Api(address, partial(_channel, grpc, address, tls))
+    return Api(address, lambda: restrained(_channel(grpc, address, tls)))
 
 
 def connect_aio(address: str = DEFAULT_ADDRESS, tls: Tls | None = None) -> AioApi:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import grpc
 
+from jaild import restraints
 from jaild.cli.client import contexts, ids, references
 from jaild.cli.client.connection import READ_SECONDS, connect
 from jaild.cli.client.group import Group
@@ -72,6 +73,12 @@ class Verb(click.Command):
         except Failure as failure:
             contexts.completed(failure)
             raise
+        except restraints.NotHeldBackError as error:
+            raise Failure(
+                f"{error}: nothing was sent",
+                Exit.REFUSED,
+                hint="update the daemon, or ask without it if you mean to do it now",
+            ) from error
         except (KeyboardInterrupt, click.Abort) as error:
             raise Failure("interrupted", Exit.ABORTED) from error
 

@@ -11,9 +11,10 @@ from typing import Any, NoReturn
 
 import grpc
 from google.longrunning import operations_pb2, operations_pb2_grpc
-from google.protobuf import empty_pb2
+from google.protobuf import descriptor_pool, empty_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_reflection.v1alpha import reflection
 
 from jaild.rpc import moments
 from jaild.v1 import (
@@ -443,6 +444,7 @@ class Daemon:
         self.uploads: list[Any] = []
         self.cancelled = threading.Event()
         self.cancel_refused: Any = None
+        self.knows = descriptor_pool.Default()  # what it tells of the API's messages
         self._server = grpc.server(futures.ThreadPoolExecutor(4))
 
     def change(self, request: Any, context: Any) -> Any:
@@ -487,6 +489,7 @@ class Daemon:
         histories_pb2_grpc.add_HistoriesServicer_to_server(Histories(self), server)
         templates_pb2_grpc.add_TemplatesServicer_to_server(Templates(), server)
         volumes_pb2_grpc.add_VolumesServicer_to_server(Volumes(self), server)
+        reflection.enable_server_reflection((reflection.SERVICE_NAME,), server, pool=self.knows)
         server.add_insecure_port(self.address)
         server.start()
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from jaild.v1 import common_pb2
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool
+
+from jaild.cli.output.exits import Exit
+from jaild.v1 import bases_pb2, common_pb2, host_pb2, jails_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation
 
@@ -40,3 +47,63 @@ def test_a_plan_shows_what_becomes_what(jailctl: Run, daemon: Daemon) -> None:
         "  release     none -> web/2",
     ]
     assert "  release     web/2" in jailctl("jail", "deploy", "web", "web/2", "--plan").stdout  # of a new jail
+
+
+def without(*fields: str) -> descriptor_pool.DescriptorPool:
+    """The API as a daemon has it that lacks these fields: Message.field."""
+    pool, seen = descriptor_pool.DescriptorPool(), set()
+
+    def add(file: object) -> None:
+        if file.name in seen:  # type: ignore[attr-defined]  # a FileDescriptor: untyped
+            return
+        seen.add(file.name)  # type: ignore[attr-defined]
+        for needed in file.dependencies:  # type: ignore[attr-defined]
+            add(needed)
+        told = descriptor_pb2.FileDescriptorProto()
+        file.CopyToProto(told)  # type: ignore[attr-defined]
+        for message in told.message_type:
+            kept = [field for field in message.field if f"{message.name}.{field.name}" not in fields]
+            del message.field[:]
+            message.field.extend(kept)
+        pool.Add(told)
+
+    for module in (bases_pb2, host_pb2, jails_pb2):
+        add(module.DESCRIPTOR)
+    return pool
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon that would carry out what it is to plan, or to prepare."""
+    lacking = ("StopJailRequest.validate_only", "ImportBaseHeader.validate_only", "RollbackJailRequest.stage")
+    made = Daemon(str(tmp_path / "s"))
+    made.knows = without(*lacking)
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_a_daemon_that_would_carry_out_what_it_is_to_plan_is_not_asked(
+    jailctl: Run, older: Daemon, tmp_path: Path
+) -> None:
+    archive = tmp_path / "web.tar"
+    archive.write_bytes(b"x")
+    for words in (
+        ("jail", "stop", "web", "db", "--plan"),
+        ("base", "import", "debian-14", str(archive), "--plan"),
+        ("jail", "rollback", "web", "--stage"),
+    ):
+        refused = jailctl(*words, "--address", older.address)
+        assert (words, refused.exit_code, "too old to know" in refused.stderr) == (words, Exit.REFUSED, True)
+    assert (older.requests, older.uploads) == ([], [])
+    older.answers = [operation(jails_pb2.Jail(name="jails/web"))] * 2
+    for asked_for in (("stop", "web"), ("rollback", "web", "--plan")):  # what it knows it is asked
+        assert jailctl("jail", *asked_for, "--address", older.address).exit_code == Exit.OK
+    assert [type(asked).__name__ for asked in older.requests] == ["StopJailRequest", "RollbackJailRequest"]
+
+
+def test_a_daemon_that_knows_plans_is_asked_for_them(jailctl: Run, daemon: Daemon) -> None:
+    plan = common_pb2.Plan(kind="stop", target="jails/web")
+    daemon.answers = [operation(plan, kind="stop")] * 2
+    assert jailctl("jail", "stop", "web", "db", "--plan").exit_code == Exit.OK
+    assert [request.validate_only for request in daemon.asked(jails_pb2.StopJailRequest)] == [True, True]
