@@ -57,6 +57,7 @@ def build(fleet: Fleet, keys: Keys, hosts: frozenset[str], clock: Callable[[], f
     named = {
         f"{below}": pages.host,
         f"{below}/jails/{{id}}": pages.jail,
+        f"{below}/jails/{{id}}/diff/{{before:int}}/{{after:int}}": pages.diff,
         f"{below}/operations/{{id}}": pages.operation,
         f"{below}/rollouts/{{id}}": pages.rollout,
         f"{below}/evacuations/{{id}}": pages.evacuation,
@@ -135,7 +136,7 @@ class _Answers:
             "request_id": f"web-{secrets.token_hex(8)}",
         }
         trail = ((site.name, f"hosts/{site.key}"), (short(name), f"hosts/{site.key}/{name}"))
-        return Shown("plan.html", f"{action.label} {action.kind} {short(name)}", site.news, values, trail)
+        return Shown("plan.html", f"{action.label} {action.kind} {short(name)}", site.news, values, trail, still=True)
 
     def _asked(self, request: Request) -> tuple[Site, Action, str]:
         action = ACTIONS.get(request.path_params["action"])

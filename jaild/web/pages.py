@@ -15,9 +15,17 @@ from jaild.cli.client.waiting import metadata
 from jaild.cli.output.failures import from_status
 from jaild.cli.output.render import plain
 from jaild.model.jails.redaction import REDACTED
-from jaild.v1 import evacuations_pb2, events_pb2, jails_pb2, migrations_pb2, rollouts_pb2
+from jaild.v1 import (
+    contents_pb2,
+    evacuations_pb2,
+    events_pb2,
+    histories_pb2,
+    jails_pb2,
+    migrations_pb2,
+    rollouts_pb2,
+)
 from jaild.web.site import SECONDS, Fleet, News, Site
-from jaild.web.views import charts, hosts, jails, plans, table, work
+from jaild.web.views import charts, differences, hosts, jails, plans, table, work
 from jaild.web.views.jails import COPIES
 from jaild.web.views.words import short, state
 
@@ -34,7 +42,7 @@ class NoSuchPageError(Exception):
 class Shown:
     """A page: its template, what is in it, what tells that it is to be looked at again, and what it is a part of.
 
-    `trail`: name and address of each, the outermost first, below the overview.
+    `trail`: name and address of each, the outermost first, below the overview. `still`: it does not change by itself.
     """
 
     template: str
@@ -44,6 +52,7 @@ class Shown:
     trail: tuple[tuple[str, str], ...] = ()
     status: int = 200
     log: str = ""
+    still: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Pages:
         sites = self.fleet.sites
         concerns = [(site, each) for site in sites for each in site.concerns]
         concerns.sort(key=lambda pair: pair[1].tone != "bad")
-        rows = [(site, row) for site in sites for row in site.rows if wanted.takes(site.key, row)]
+        rows = [(site, row) for site in sites for row in wanted.of_host(site.key, site.rows)]
         values = {
             "sites": sites,
             "concerns": concerns[:_CONCERNS],
@@ -78,7 +87,7 @@ class Pages:
         """One host."""
         site = self.site(request)
         wanted = table.Wanted.of(request.query_params)
-        rows = [(site, row) for row in site.rows if wanted.takes(site.key, row)]
+        rows = [(site, row) for row in wanted.of_host(site.key, site.rows)]
         values = {
             "site": site,
             "facts": hosts.facts(site.host) if site.asked else [],
@@ -100,6 +109,8 @@ class Pages:
             jail = await api.jails.GetJail(jails_pb2.GetJailRequest(name=name), timeout=SECONDS)
             listing = jails_pb2.ListGenerationsRequest(parent=name, page_size=50)
             generations = (await api.jails.ListGenerations(listing, timeout=SECONDS)).generations
+            asked = histories_pb2.ListJailHistoryRequest(parent=name, page_size=50)
+            entries = (await api.histories.ListJailHistory(asked, timeout=SECONDS)).entries
             told = events_pb2.WatchEventsRequest(target=name, no_follow=True)
             stream = api.events.WatchEvents(told, timeout=SECONDS)
             events = deque([event async for event in stream], maxlen=_EVENTS)
@@ -115,8 +126,7 @@ class Pages:
             "more_concerns": 0,
             "generations": [(each, each.number == jail.generation) for each in generations],
             "works": [(site, each) for each in map(work.of_operation, about) if not each.over],
-            "past": [(site, each) for each in map(work.of_operation, about) if each.over],
-            "migrations": [(site, work.of_migration(each)) for each in site.migrations if each.jail == name],
+            "past": [(site, work.of_entry(each)) for each in entries if each.outcome != "working"],
             "curves": _curves(site, name),
             "events": list(reversed(events)),
             "spec": plain(jail.spec),
@@ -124,6 +134,19 @@ class Pages:
         trail = ((site.name, f"hosts/{site.key}"),)
         log = "" if row.state in COPIES else f"hosts/{site.key}/jails/{row.name}/log"
         return Shown("jail.html", row.name, site.news, values, trail, log=log)
+
+    async def diff(self, request: Request) -> Shown:
+        """Two generations of a jail compared."""
+        site, name = self.site(request), f"jails/{request.path_params['id']}"
+        numbers = [int(request.path_params[key]) for key in ("before", "after")]
+        asked = contents_pb2.CompareGenerationsRequest(name=name, to=numbers[1], **{"from": numbers[0]})
+        async with site.connect() as api:
+            found = await api.contents.CompareGenerations(asked, timeout=3 * SECONDS)
+        trail = ((site.name, f"hosts/{site.key}"), (short(name), f"hosts/{site.key}/{name}"))
+        title = f"{short(name)}: generation {numbers[0]} to {numbers[1]}"
+        return Shown(
+            "diff.html", title, site.news, {"site": site, "sections": differences.of(found)}, trail, still=True
+        )
 
     async def operation(self, request: Request) -> Shown:
         """One operation with its phases and its plan."""

@@ -177,11 +177,18 @@ def pages(root: str, pair: Pair) -> list[str]:
     stop = api.call(api.jails.StopJail, jails_pb2.StopJailRequest(name="jails/edge-2"))
     api.done(stop)
     api.start("edge-2")
+    if api.jail("edge-2").generation == 1:
+        api.deploy("edge-2", "web/2")
     (migration, *_) = api.call(api.migrations.ListMigrations, migrations_pb2.ListMigrationsRequest()).migrations
     host = f"{root}hosts/alpha"
     return [
         *(root, f"{root}?show=all", host, f"{root}hosts/gamma", f"{host}/jails/edge-1", f"{host}/{stop.name}"),
-        *(f"{host}/{migration.name}", f"{host}/jails/nothing", f"{host}/do/cancel-operation/{stop.name[11:]}"),
+        *(
+            f"{host}/{migration.name}",
+            f"{host}/jails/nothing",
+            f"{host}/jails/edge-2/diff/1/2",
+            f"{host}/do/cancel-operation/{stop.name[11:]}",
+        ),
     ]
 
 

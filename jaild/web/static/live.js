@@ -84,8 +84,8 @@ function close() {
   sources = [];
 }
 
-// A form waits for an answer, not for news. A page in the background would keep one of the browser's few connections.
-if (!document.querySelector("form.agree")) {
+// A page in the background would keep one of the browser's few connections.
+if (!document.body.classList.contains("still")) {
   open();
   document.addEventListener("visibilitychange", () => {
     close();

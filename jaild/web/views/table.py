@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import urlencode
@@ -16,6 +16,14 @@ SHOWS = {
     "running": "running",
     "stopped": "not running",
     "all": "all, copies too",
+}
+
+_KINDS: Mapping[str, Callable[[JailRow], object]] = {
+    "here": lambda row: not row.copy,
+    "concern": lambda row: row.concerns,
+    "running": lambda row: row.state == "running",
+    "stopped": lambda row: not row.copy and row.state != "running",
+    "all": lambda _: True,
 }
 
 
@@ -39,18 +47,13 @@ class Wanted:
             page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 7 else 1,  # noqa: PLR2004
         )
 
-    def takes(self, site: str, row: JailRow) -> bool:
-        """Return whether a jail is wanted."""
+    def of_host(self, site: str, rows: Iterable[JailRow]) -> list[JailRow]:
+        """Return a host's jails that are wanted."""
         if self.host and site != self.host:
-            return False
-        kinds = {
-            "here": not row.copy,
-            "concern": bool(row.concerns),
-            "running": row.state == "running",
-            "stopped": not row.copy and row.state != "running",
-            "all": True,
-        }
-        return kinds[self.show] and all(word in row.found for word in self.words.lower().split())
+            return []
+        kind, words = _KINDS[self.show], self.words.lower().split()
+        found = [row for row in rows if kind(row)]
+        return [row for row in found if all(word in row.found for word in words)] if words else found
 
     def link(self, page: int) -> str:
         """Return the query of another page of the same."""

@@ -13,7 +13,7 @@ from jaild.cli.client.waiting import metadata
 from jaild.cli.output import render
 from jaild.cli.output.failures import reason
 from jaild.model.quantity import count, size
-from jaild.v1 import common_pb2, evacuations_pb2, migrations_pb2, rollouts_pb2
+from jaild.v1 import common_pb2, evacuations_pb2, histories_pb2, migrations_pb2, rollouts_pb2
 from jaild.web.views.words import Tone, short, state, tone
 
 _STEP = rollouts_pb2.RolloutStep
@@ -143,6 +143,25 @@ def of_migration(migration: migrations_pb2.Migration) -> Work:
         started=migration.create_time,
         downtime=downtime(migration),
         over=migration.phase not in _UNDER_WAY,
+    )
+
+
+def of_entry(entry: histories_pb2.HistoryEntry) -> Work:
+    """Return what was done with a jail, also what its daemon has no operation of any more."""
+    moved = f"{entry.source} → {entry.target}" if entry.source else ""
+    layers = " ".join(filter(None, (short(entry.base), short(entry.release))))
+    well = entry.outcome in {"done", "accepted", "exit-0"}
+    return Work(
+        name=entry.operation or entry.migration,
+        what=entry.kind,
+        about="",
+        state=entry.outcome,
+        tone=Tone.OK if well else Tone.BUSY if entry.outcome == "working" else Tone.BAD,
+        note=entry.message or ", ".join(filter(None, (moved, layers))),
+        actor=entry.actor,
+        started=entry.time,
+        downtime=downtime(entry),
+        over=True,
     )
 
 

@@ -35,7 +35,7 @@ class Daemon:
         self.asked: list[Message] = []
         self._news = threading.Condition()
         self._over = False
-        self._server = grpc.server(futures.ThreadPoolExecutor(16))
+        self._server = grpc.server(futures.ThreadPoolExecutor(64))
         self._server.add_generic_rpc_handlers((_Handlers(self),))
         self._server.add_insecure_port(self.address)
 

@@ -11,7 +11,9 @@ from google.protobuf.message import Message
 from jaild.v1 import (
     changes_pb2,
     common_pb2,
+    contents_pb2,
     evacuations_pb2,
+    histories_pb2,
     jails_pb2,
     migrations_pb2,
     rollouts_pb2,
@@ -85,6 +87,47 @@ def test_a_jails_page_has_its_generations_events_and_where_its_log_comes_from(br
     assert f'data-from="{browser.root}hosts/alpha/jails/web/log"' in page
     assert "PASSWORD" in page
     assert "secret" not in page
+
+
+def test_a_jails_history_and_what_its_generations_differ_in(browser: Browser, daemon: Daemon) -> None:
+    entries = [
+        histories_pb2.HistoryEntry(
+            kind="deploy", outcome="UNHEALTHY", message="sick", actor="ann", operation="operations/1"
+        ),
+        histories_pb2.HistoryEntry(kind="migrate", outcome="done", migration="migrations/2", source="a", target="b"),
+        histories_pb2.HistoryEntry(kind="exec-in-jail", outcome="exit-3"),
+    ]
+    daemon.answers["ListJailHistory"] = histories_pb2.ListJailHistoryResponse(entries=entries)
+    generations = [jails_pb2.Generation(number=4), jails_pb2.Generation(number=2)]
+    daemon.answers["ListGenerations"] = jails_pb2.ListGenerationsResponse(generations=generations)
+    page = browser.text("hosts/alpha/jails/web")
+    for text in ("operations/1", "UNHEALTHY", "migrations/2", "a → b", "exec-in-jail", "jails/web/diff/2/4"):
+        assert text in page, text
+    found = contents_pb2.Comparison(from_base="bases/b1", to_base="bases/b2", notes=["too large"])
+    found.packages.add(name="openssl", before="3.0", after="3.1")
+    found.libraries.add(name="libx.so.1", before="")
+    found.configuration.add(path="/etc/motd", change=contents_pb2.FileChange.CHANGE_CHANGED, diff="-old\n+new\n")
+    found.base_file_counts.changed = 1200
+    daemon.answers["CompareGenerations"] = found
+    page = browser.text("hosts/alpha/jails/web/diff/2/4")
+    for text in (
+        "b1",
+        "b2",
+        "openssl",
+        "3.1",
+        "libx.so.1",
+        "gone",
+        "version not known",
+        "+new",
+        "1,200 changed",
+        "too large",
+    ):
+        assert text in page, text
+    (asked,) = daemon.requests(contents_pb2.CompareGenerationsRequest)
+    assert (getattr(asked, "from"), asked.to) == (2, 4)
+    daemon.answers["CompareGenerations"] = contents_pb2.Comparison()
+    assert "nothing differs" in browser.text("hosts/alpha/jails/web/diff/2/4")
+    assert browser.http.get(f"{browser.root}hosts/alpha/jails/web/diff/x/4").status_code == 404
 
 
 def test_a_copy_has_no_log(browser: Browser, daemon: Daemon) -> None:

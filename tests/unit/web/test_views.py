@@ -230,12 +230,12 @@ def test_a_filter_takes_what_it_says(query: dict[str, str], taken: object) -> No
     found = jail(base="bases/debian-12")
     found.spec.labels["team"] = "cdn"
     found.spec.network.addresses.append("10.0.0.5/24")
-    assert table.Wanted.of(query).takes("alpha", jails.row(found)) is taken
+    assert bool(table.Wanted.of(query).of_host("alpha", [jails.row(found)])) is taken
 
 
 def test_copies_are_shown_only_if_they_are_asked_for() -> None:
     row = jails.row(jail(JAIL.STATE_MOVED, peer="beta"))
-    assert [show for show in table.SHOWS if table.Wanted(show=show).takes("alpha", row)] == ["all"]
+    assert [show for show in table.SHOWS if table.Wanted(show=show).of_host("alpha", [row])] == ["all"]
 
 
 @pytest.mark.parametrize(
