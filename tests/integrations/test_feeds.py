@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,19 +18,16 @@ from tests.integrations.conftest import JAIL, Watched
 from tests.integrations.servers import eventually, free_port, listens, server
 
 _JAILCTL = [sys.executable, "-c", "from jaild.cli.main import main; main()"]
-_CONFIGURATION = """
-Hostname "{host}"
+_BROUGHT = (CHECKOUT / "templates/monitoring/collectd/jaild.conf").read_text()
+_AROUND = """
+Hostname "here"
 BaseDir "{folder}"
 PIDFile "{folder}/pid"
 TypesDB "/usr/share/collectd/types.db"
 Interval 1
-LoadPlugin exec
 LoadPlugin csv
 <Plugin csv>
   DataDir "{folder}/csv"
-</Plugin>
-<Plugin exec>
-  Exec "nobody" {words}
 </Plugin>
 """
 
@@ -41,9 +39,10 @@ def _stats(watched: Watched, feed: str) -> list[str]:
 @pytest.mark.real("Linux", "collectd", "unshare")
 def test_collectd_runs_it_and_has_its_values(watched: Watched, tmp_path: Path) -> None:
     argv = ["/usr/bin/env", f"PYTHONPATH={CHECKOUT}", *_stats(watched, "collectd")]
-    words = " ".join(json.dumps(word) for word in argv)
-    told = _CONFIGURATION.format(host="here", folder=tmp_path, words=words)
-    (tmp_path / "collectd.conf").write_text(told)
+    own = " ".join(json.dumps(word) for word in ("nobody", *argv))
+    told, times = re.subn(r"(?m)^  Exec .* \"stats\" \"-o\" \"collectd\"$", lambda _: f"  Exec {own}", _BROUGHT)
+    assert times == 1
+    (tmp_path / "collectd.conf").write_text(_AROUND.format(folder=tmp_path) + told)
     # collectd runs nothing as root, and only root reads this checkout and the daemon's socket: a root called nobody.
     as_nobody = ["unshare", "--map-user=65534", "--map-group=65534"]
     folder = tmp_path / "csv" / "here" / f"jaild-{JAIL}"

@@ -138,3 +138,15 @@ def test_a_host_that_zabbix_knows_keeps_what_it_has(watched: Watched, server: Za
     told = {macro["macro"]: macro["value"] for macro in host["macros"]}
     assert told == {"{$MINE}": "1", "{$JAILD.URL}": f"https://{watched.address}/metrics"}
     assert [each["host"] for each in host["parentTemplates"]] == ["jaild by HTTP"]
+
+
+def test_a_proxy_asks_the_host_that_is_made(watched: Watched, server: ZabbixServer, token: Path) -> None:
+    active = 5  # a proxy that calls its server: https://www.zabbix.com/documentation/6.0/en/manual/api/reference/proxy/object
+    (proxy,) = server.call("proxy.create", host="north", status=active)["proxyids"]
+    try:
+        assert push(watched, server, token, "--proxy", "north") == ["made"] * 3
+        (host,) = server.call("host.get", filter={"host": [HOST]}, output=["hostid", "proxy_hostid"])
+        assert host["proxy_hostid"] == proxy
+        server.call("host.delete", host["hostid"])
+    finally:
+        server.call("proxy.delete", proxy)
