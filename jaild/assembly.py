@@ -56,6 +56,7 @@ from jaild.ports.process import Processes
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
 from jaild.reloading import FileConfiguration
+from jaild.rpc import spans
 from jaild.server import ApiServer
 
 if TYPE_CHECKING:
@@ -172,6 +173,7 @@ async def _serve(
     ready: Callable[[], None],
 ) -> None:
     memory.keep_freed()
+    trace(config)
     process.await_by_pidfd()
     daemon = assemble(config, load, zfs, runtime_of(config, processes), processes)
     engine = daemon.core.engine
@@ -243,6 +245,23 @@ def metrics_of(config: Config, core: Core, processes: Processes) -> MetricsParts
         config.metrics,
         config.grants_here,
     )
+
+
+def trace(config: Config) -> None:
+    """Make spans, if the configuration wants them. `UnavailableError` (TRACING_MISSING) without the packages for it."""
+    if not config.tracing:
+        return
+    try:
+        from jaild.adapters import opentelemetry  # noqa: PLC0415 -- of an extra
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            "TRACING_MISSING",
+            f"the configuration has tracing, and this Python has no {error.name}",
+            hint="pip install 'jaild[tracing]' opentelemetry-sdk opentelemetry-exporter-otlp-proto-http, or take"
+            " `tracing` out",
+        ) from error
+    provider = opentelemetry.provider_of(config.tracing, config.host_name)
+    spans.use(opentelemetry.OpenTelemetry(provider))
 
 
 def runtime_of(config: Config, processes: Processes) -> Runtime:

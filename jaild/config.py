@@ -55,6 +55,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     socket: Path = Path("/var/run/jaild/jaild.sock")
     listen: Tcp | None = None  # TCP with mutual TLS; not listened on if not said
     metrics: Listener | None = None  # GET /metrics for Prometheus; not listened on if not said
+    tracing: dict[Annotated[str, msgspec.Meta(pattern="^OTEL_")], str] = {}  # OpenTelemetry's; none: no traces
     grants: dict[str, Grant] = {}  # what a client certificate's name may do
     peers: dict[str, PeerAddress] = {}
     event_sinks: dict[str, SinkSettings] = {}  # where events are sent to

@@ -15,6 +15,7 @@ import msgspec
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
+from jaild.adapters.unbound import Method, Unbound
 from jaild.model.errors import DeadlineExceededError, JaildError, NotFoundError, UnavailableError
 from jaild.model.migration.protocol import (
     Acceptance,
@@ -48,7 +49,7 @@ from jaild.peer.v1 import (
 )
 from jaild.ports.peer import Address
 from jaild.ports.salvage import Written
-from jaild.rpc import chunks, correlation, status, structs
+from jaild.rpc import chunks, status, structs
 from jaild.rpc.tls import TlsFiles
 
 CHUNK = 1 << 20  # bytes in one message of a stream
@@ -216,19 +217,7 @@ class Connection:
             await channel.close(None)
 
 
-class _Unbound:
-    """Takes a channel's place in a stub: its methods take the channel first, and then are what they are elsewhere."""
-
-    def unary_unary(self, *method: Any, **how: Any) -> Callable[[grpc.aio.Channel], Any]:
-        """Return a method that is asked."""
-        return lambda channel: channel.unary_unary(*method, **how)
-
-    def stream_unary(self, *method: Any, **how: Any) -> Callable[[grpc.aio.Channel], Any]:
-        """Return a method that takes a stream."""
-        return lambda channel: channel.stream_unary(*method, **how)
-
-
-_UNBOUND = _Unbound()
+_UNBOUND = Unbound()
 
 
 class GrpcPeer:
@@ -296,21 +285,23 @@ class GrpcPeer:
         request = peer_pb2.ResolveRequest(migration=migration)
         return structs.struct_of(await self._ask(self._stub.Resolve, request, _ASK), Resolution)
 
-    async def _ask(self, method: Any, request: Message, deadline: float) -> Any:
+    async def _ask(self, method: Method, request: Message, deadline: float) -> Any:
         # Whatever a peer is asked may be asked twice: an answer can always get lost (tests/unit/fleet).
-        try:
-            return await self._connection.ask(
-                lambda channel: method(channel)(request, timeout=deadline, metadata=correlation.metadata())
-            )
-        except grpc.aio.AioRpcError as error:
-            raise self._error(error) from error
+        with method.called(self._name) as said:
+            try:
+                return await self._connection.ask(
+                    lambda channel: method(channel)(request, timeout=deadline, metadata=said)
+                )
+            except grpc.aio.AioRpcError as error:
+                raise self._error(error) from error
 
-    async def _stream(self, method: Any, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Any:
-        try:
-            async with self._connection.channel() as channel:
-                return await _streamed(method(channel)(metadata=correlation.metadata()), header, chunks)
-        except grpc.aio.AioRpcError as error:
-            raise self._error(error) from error
+    async def _stream(self, method: Method, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Any:
+        with method.called(self._name) as said:
+            try:
+                async with self._connection.channel() as channel:
+                    return await _streamed(method(channel)(metadata=said), header, chunks)
+            except grpc.aio.AioRpcError as error:
+                raise self._error(error) from error
 
     def _error(self, error: grpc.aio.AioRpcError) -> JaildError:
         """Return the peer's own error, or what its silence means."""

@@ -21,7 +21,7 @@ from jaild.model.errors import CancelledError, FailedPreconditionError, Internal
 from jaild.model.operation import Operation
 from jaild.model.problems import Plan
 from jaild.model.views import Caller
-from jaild.rpc import correlation
+from jaild.rpc import correlation, spans
 
 Before = Callable[[str], Awaitable[None]]
 Work = Callable[[Handle], Awaitable[str]]  # returns the name of the resource that came of it
@@ -82,6 +82,7 @@ class _Job:
     saved: asyncio.Future[None]  # on disk; before that nothing is begun
     unbegun: Unbegun
     exclusive: bool = True
+    asked: object | None = None  # the span of the call that it was asked for by
 
 
 @dataclass
@@ -169,7 +170,7 @@ class Dispatcher:
             return await self._operations.on_disk(operation.id)
         # A task of its own: a caller who hangs up while it is written does not leave it queued for ever.
         saved = asyncio.ensure_future(self._operations.save(operation.id))
-        self._enqueue(target, _Job(operation.id, caller, work, saved, clean, exclusive))
+        self._enqueue(target, _Job(operation.id, caller, work, saved, clean, exclusive, spans.here()))
         await asyncio.shield(saved)
         return self._operations.get(operation.id)
 
@@ -255,7 +256,7 @@ class Dispatcher:
         try:
             while queue.jobs:
                 job = queue.jobs[0]
-                run = asyncio.create_task(self._run(job), name=f"operation {job.operation_id}")
+                run = asyncio.create_task(self._traced(job), name=f"operation {job.operation_id}")
                 try:
                     await asyncio.shield(run)
                 except asyncio.CancelledError:
@@ -271,11 +272,21 @@ class Dispatcher:
             if self._queues.get(target) is queue and not queue.jobs:
                 del self._queues[target]
 
-    async def _run(self, job: _Job) -> None:
-        operation_id = job.operation_id
-        handle = Handle(self._operations, operation_id)
-        operation = handle.operation
+    async def _traced(self, job: _Job) -> None:
+        operation = self._operations.get(job.operation_id)
         _log_as(operation)
+        with spans.span(f"operation {operation.kind}", parent=job.asked) as span:
+            handle = Handle(self._operations, operation.id)
+            try:
+                await self._run(job, handle)
+            finally:
+                handle.over()
+                if (failure := handle.operation.failure) is not None:
+                    span.fail(f"{failure.reason}: {failure.message}")
+
+    async def _run(self, job: _Job, handle: Handle) -> None:
+        operation_id = job.operation_id
+        operation = handle.operation
         log = self._log.bind(kind=operation.kind, target=operation.target)
         if operation.cancel_requested and not operation.resumable:
             await self._clean(job)

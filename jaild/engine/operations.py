@@ -24,6 +24,7 @@ from jaild.model.problems import Plan
 from jaild.model.views import Caller
 from jaild.ports.clock import Clock
 from jaild.ports.store import Store
+from jaild.rpc import spans
 
 KEPT = bounds.OPERATIONS
 KEPT_BYTES = bounds.OPERATIONS_BYTES
@@ -353,6 +354,12 @@ class Handle:
     def __init__(self, operations: Operations, operation_id: str) -> None:
         self._operations = operations
         self.id = operation_id
+        self._span = spans.NOTHING  # of the phase
+        self._above = spans.here()
+
+    def over(self) -> None:
+        """Say that its work has ended, however that was."""
+        self._span.end()
 
     @property
     def operation(self) -> Operation:
@@ -385,10 +392,12 @@ class Handle:
 
     def enter(self, phase: str, message: str = "", stop: Stop = Stop.NOW) -> None:
         """Enter a phase, in memory only: where nothing of this host's may keep it from being done."""
+        self._span = spans.follow(self._span, f"phase {phase}", self._above)
         self._operations.enter(self.id, phase, message, stop)
 
     def failed(self) -> None:
         """Say that the phase under way has failed: what follows is its undoing."""
+        self._span.fail("what follows is its undoing")
         self._operations.end_phase(self.id, Outcome.FAILED)
 
     def came_out(self, phase: str, outcome: Outcome) -> None:

@@ -22,7 +22,7 @@ from jaild.model import bounds, quantity
 from jaild.model.access import Role
 from jaild.model.errors import InternalError, InvalidArgumentError, JaildError, UnavailableError
 from jaild.model.operation import clipped, failure_of
-from jaild.rpc import auth, chunks, correlation, status
+from jaild.rpc import auth, chunks, correlation, spans, status
 from jaild.rpc.policy import FORMERLY, RULES, Rule
 
 # What every resource name looks like, whatever its kind. A name is taken from a request before anything checked it.
@@ -97,7 +97,11 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
             # A client that hangs up must not leave a change half accepted. A stream's handler wants to know of it.
             shielded = rule.target is not None and not streaming
             try:
-                with _registered(self._endless, wanted=rule.endless), _registered(self.changes, wanted=streaming):
+                with (
+                    _registered(self._endless, wanted=rule.endless),
+                    _registered(self.changes, wanted=streaming),
+                    _traced(method, rule, context),
+                ):
                     return await (self._to_its_end(work) if shielded else work)
             except asyncio.CancelledError as error:
                 await self._refuse_unless_left(context, error, method)
@@ -326,6 +330,15 @@ def _registered(tasks: set[asyncio.Task[Any]], *, wanted: bool) -> Iterator[None
         yield
     finally:
         tasks.discard(task)
+
+
+def _traced(method: str, rule: Rule, context: auth.Context) -> contextlib.AbstractContextManager[object]:
+    """Be in a span of the call, below the one that the caller says; not for a call that goes on for ever."""
+    if rule.endless:
+        return contextlib.nullcontext()
+    service, _, name = method.lstrip("/").rpartition("/")
+    about = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
+    return spans.span(f"{service}/{name}", "server", spans.received(context.invocation_metadata()), about)
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from jaild.adapters.system.programs import Programs
 from jaild.adapters.system.terminals import TAKE, Terminal
 from jaild.model.errors import DeadlineExceededError, InternalError, UnavailableError, command_failed
 from jaild.ports.process import PATH, Completed, Errors, TerminalSize
+from jaild.rpc import spans
 
 _ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C"}
 _KEPT_STDERR = 64 << 10  # bytes; a program that repeats an error for hours must not fill our memory
@@ -83,6 +84,7 @@ class _RunningChild:
         self._tail = bytearray()
         self._drain: asyncio.Task[None] | None = None
         self._terminal = terminal
+        self._span = spans.started(f"run {Path(argv[0]).name}", {"process.command_line": self.command[:_TOLD]})
         if terminal is not None:  # a pipe's end is awaited; a terminal may stay open in what was put in the background
             protocol.tell_exit(terminal.reader.finish)
 
@@ -156,7 +158,16 @@ class _RunningChild:
                 await on_stderr(piece)
 
     async def end(self) -> None:
-        """Kill it if it runs, close the pipes and reap it.
+        """Kill it if it runs, close the pipes and reap it; see `_end`."""
+        try:
+            await self._end()
+        finally:
+            if status := self._transport.get_returncode():
+                self._span.fail(f"status {status}")
+            self._span.end()
+
+    async def _end(self) -> None:
+        """Do so.
 
         One that waits in the kernel for a disk that does not answer cannot be killed: nobody waits for it for longer
         than a few seconds, and it is reaped when it ends.

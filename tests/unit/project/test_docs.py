@@ -32,6 +32,7 @@ _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 NOT_REASONS = {
     "of the first version": {"HOST_HALTED"},
     "environment variables": {"LC_ALL", "JAILD_PRIVATE_NAMESPACE", "LD_LIBRARY_PATH", "LD_PRELOAD"},
+    "OpenTelemetry's": {"OTEL_SERVICE_NAME", "OTEL_TRACES_EXPORTER"},
     "pkg.conf(5)": {"ASSUME_ALWAYS_YES", "IGNORE_OSVERSION", "REPOS_DIR"},
     "capabilities(7)": {
         *("AUDIT_WRITE", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SYS_CHROOT"),
