@@ -43,7 +43,9 @@ def command() -> None:
     ),
 )
 @click.argument("name", type=references.jail)
-@click.option("-f", "--file", type=references.TextFile(), help="The spec, in YAML; `-` for stdin.")
+@click.option(
+    "-f", "--file", type=references.TextFile(), help="The spec, in YAML (jailctl explain spec); `-` for stdin."
+)
 @click.option(
     "--template", metavar="NAME", shell_complete=complete.templates, help="A template on the daemon's host instead."
 )

@@ -101,7 +101,11 @@ def upgrade(
 @click.command("configure", cls=Verb, examples=("jail configure cache -f cache.yaml --plan",))
 @NAME
 @click.option(
-    "-f", "--file", type=references.TextFile(), required=True, help="The whole new spec, in YAML; `-` for stdin."
+    "-f",
+    "--file",
+    type=references.TextFile(),
+    required=True,
+    help="The whole new spec, in YAML (jailctl explain spec); `-` for stdin.",
 )
 @_CONFIRM_WITHIN
 @_STAGE

@@ -17,6 +17,7 @@ from msgspec import inspect
 
 from jaild.model import yamltext
 from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails import reference
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.recipe import Recipe
 from jaild.model.layers.records import Manifest
@@ -69,14 +70,26 @@ def _parse(text: str, source: str, wanted: type[_T]) -> _T:
             message = f"there is no {unknown['key']!r} here"
             known = _known_keys(wanted, document.value, path)
             close = difflib.get_close_matches(unknown["key"], known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+            known_here = f"known here: {', '.join(known)}{_more(wanted, path)}"
+            hint = f"did you mean {close[0]!r}?" if close else known_here
             path += yamltext.step(unknown["key"])
-        elif (taken := _NO_TEXT.match(message)) is not None:
+        elif (taken := _NO_TEXT.match(message)) is not None and taken["got"] in _TAKEN_FOR:
             hint = "put the value in quotes to make it text"
             if written := document.written(path):
                 message += f": {written} is {_TAKEN_FOR.get(taken['got'], 'no text')} unless it is quoted"
                 hint += f": {json.dumps(written)} (in a template its variable: '${{...}}')"
-        raise _invalid(source, document.line(path), path, message, hint) from error
+        raise _invalid(source, document.line(path), path, message, hint or _hint(wanted, path)) from error
+
+
+def _hint(wanted: type, path: str) -> str:
+    """Return what stands at a path, with an example."""
+    found = reference.at(wanted, _steps(path))
+    return found.as_hint() if found is not None else ""
+
+
+def _more(wanted: type, path: str) -> str:
+    found = reference.at(wanted, _steps(path))
+    return f"; see jailctl explain {found.path}" if found is not None else ""
 
 
 def _invalid(source: str, line: int, path: str, message: str, hint: str = "") -> InvalidArgumentError:

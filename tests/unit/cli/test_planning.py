@@ -29,7 +29,7 @@ READING = {
         "stats",
         "audit",
     ),
-    *("data-loss", "evacuation", "events", "help", "completion"),
+    *("explain", "data-loss", "evacuation", "events", "help", "completion"),
 }
 # What changes something and has no plan, and why.
 UNPLANNED = {
