@@ -181,6 +181,7 @@ async def _peers(processes: Processes, config: Config) -> list[Check]:
     peers = GrpcPeers(config.peers)
     try:
         addresses = {name: peer.address for name, peer in config.peers.items()}
-        return any_host.peers(await greetings.greet(peers, addresses, str(identity), config.host_name))
+        answers = await greetings.greet(peers, addresses, str(identity), config.host_name)
+        return any_host.peers(answers, is_new=not identity)
     finally:
         await peers.close()

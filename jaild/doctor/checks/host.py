@@ -136,17 +136,21 @@ def programs(missing: Sequence[str], packages: str) -> Check:
     return Check(topic="programs", summary="" if missing else "all that jaild runs are there", problems=problems)
 
 
-def peers(answers: Sequence[PeerAnswer]) -> list[Check]:
-    """Return a check for each peer: TLS handshake and Hello, as a migration begins."""
+def peers(answers: Sequence[PeerAnswer], *, is_new: bool = False) -> list[Check]:
+    """Return a check for each peer: TLS handshake and Hello, as a migration begins.
+
+    `is_new`: this host has never been started. One that cannot be reached is a warning then: the start needs none, and
+    of two new hosts one is the first.
+    """
     if not answers:
         alone = note(
             "NO_PEERS", "no peers are configured: no jail can be moved from here", "add `peers`, see the sample"
         )
         return [Check(topic="peers", problems=(alone,))]
-    return [_peer(answer) for answer in answers]
+    return [_peer(answer, is_new=is_new) for answer in answers]
 
 
-def _peer(answer: PeerAnswer) -> Check:
+def _peer(answer: PeerAnswer, *, is_new: bool) -> Check:
     topic = f"peer {answer.name}"
     if not answer.reason:
         problems: tuple[Problem, ...] = ()
@@ -156,4 +160,7 @@ def _peer(answer: PeerAnswer) -> Check:
             problems = (error("PEER_NAME", what, hint, subject=answer.name),)
         summary = f"{answer.said}, at {answer.address} in {answer.seconds * 1000:.0f} ms"
         return Check(topic=topic, summary=summary, problems=problems)
+    if is_new and answer.reason == "PEER_UNREACHABLE":
+        hint = f"the start goes well without it; when both run, look again: {answer.hint}"
+        return Check(topic=topic, problems=(warning(answer.reason, answer.message, hint, subject=answer.name),))
     return Check(topic=topic, problems=(error(answer.reason, answer.message, answer.hint, subject=answer.name),))

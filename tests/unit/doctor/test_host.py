@@ -77,6 +77,10 @@ def test_a_peer_is_an_error_if_it_does_not_answer_or_answers_to_another_name() -
     assert told(*host.peers([replace(good, called="gamma")])) == ["error PEER_NAME"]
     silent = replace(good, reason="PEER_UNREACHABLE", message="no", hint="see")
     assert told(*host.peers([silent, good])) == ["error PEER_UNREACHABLE"]
+    assert told(*host.peers([silent, good], is_new=True)) == ["warning PEER_UNREACHABLE"]  # the start needs none
+    assert told(*host.peers([replace(silent, reason="TLS_FILE_UNREADABLE")], is_new=True)) == [
+        "error TLS_FILE_UNREADABLE"
+    ]
     assert told(*host.peers([])) == ["note NO_PEERS"]
 
 
