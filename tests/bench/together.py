@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,11 @@ def _together(daemon: Daemon, ask: Callable[[], Sequence[str]]) -> tuple[float, 
     """Return the seconds until the operations have ended that `ask` begins and names, and what others waited, in ms."""
     answers = [_milliseconds(daemon)]
     began = time.perf_counter()
-    asked = ask()
-    while any(not _is_done(daemon, name) for name in asked):
+    left = deque(ask())
+    while left:
         answers += [_milliseconds(daemon) for _ in range(5)]
+        while left and _is_done(daemon, left[0]):  # each is asked about until it has ended, and then no more
+            left.popleft()
     return time.perf_counter() - began, answers
 
 
