@@ -23,10 +23,12 @@ from jaild.jails.health import check_ended
 from jaild.model.errors import JaildError, NotFoundError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
+from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
 from jaild.model.migration.budget import Parts
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Activated
+from jaild.model.replication.policy import to_be_confirmed
 from jaild.transfer.snapshots import MigrationSnapshots, return_to_before
 
 _MOUNTS = 16  # datasets of one jail that are mounted at once
@@ -177,6 +179,8 @@ class Activation:
         snapshots = MigrationSnapshots(self._zfs, entry.dataset)
         await snapshots.came(journal)
         await snapshots.settle()
+        if entry.record is not None and not to_be_confirmed(entry.record, _spec(entry), self._inventory.host_name):
+            await snapshots.forget_rounds()  # such as of the one that this host kept
         await self._datasets.keep_to_quotas(entry)
         await self._datasets.measure(entry)
 
@@ -228,6 +232,10 @@ class Activation:
             return [dataset.name for dataset in await self._zfs.datasets(self._inventory.where.jail(jail))]
         except NotFoundError:
             return []
+
+
+def _spec(entry: JailEntry) -> JailSpec | None:
+    return entry.generation.spec if entry.generation is not None else None
 
 
 def _depth(dataset: str) -> int:

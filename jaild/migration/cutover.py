@@ -31,7 +31,7 @@ from jaild.model.jails.spec import Hooks
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.budget import Parts, patience
 from jaild.model.migration.journal import Phase, missed
-from jaild.model.replication.policy import vouching
+from jaild.model.replication.policy import to_be_confirmed, vouching
 from jaild.transfer.build import TransferParts
 from jaild.transfer.snapshots import MigrationSnapshots
 
@@ -294,7 +294,10 @@ class Cutover:
         if not failures:  # all have it from the first one then, which opens all if the jail comes back
             for dataset in datasets[1:]:
                 await attempt(self._zfs.inherit(dataset, "readonly"))
-        await MigrationSnapshots(self._zfs, entry.dataset).thin()
+        snapshots = MigrationSnapshots(self._zfs, entry.dataset)
+        await snapshots.thin()
+        if _has_no_replica(entry):
+            await snapshots.forget_rounds()
         if failures:
             raise failures[0]
 
@@ -337,6 +340,14 @@ class Cutover:
                 self._log.warning("cannot put away yet", jail=entry.name, exc_info=error)
                 failures[work] = error
         return failures
+
+
+def _has_no_replica(entry: JailEntry) -> bool:
+    """Whether nobody but the new owner keeps a copy of a jail that moved away, beside this one."""
+    record, generation = entry.record, entry.generation
+    if record is None or record.state is not Ownership.MOVED or generation is None:
+        return False
+    return not to_be_confirmed(record, generation.spec, record.peer)
 
 
 def _drains(session: MigrationSession) -> bool:

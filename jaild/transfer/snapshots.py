@@ -16,7 +16,7 @@ from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.model.errors import NotFoundError
 from jaild.model.layout import BOOKMARKS_PROPERTY
 from jaild.model.migration.journal import Journal
-from jaild.model.snapshots import MIGRATION, Bookmark, Snapshot, of_migration
+from jaild.model.snapshots import MIGRATION, STANDBY, Bookmark, Snapshot, of_migration
 from jaild.ports.zfs import Zfs
 
 _MARKS = 64  # of a property: 3 KiB, were each of a tag of its own
@@ -81,6 +81,10 @@ class MigrationSnapshots:
         # Of each dataset: they need not all end with one round. What a crash in the line above leaves changes nothing.
         kept = marks.newest()
         await marks.drop(lambda mark: mark.name not in kept)
+
+    async def forget_rounds(self) -> None:
+        """Drop the rounds' snapshots of a jail that nobody keeps a replica of any more: nothing goes on from them."""
+        await self._owned.drop(await self._owned.of(STANDBY))
 
     async def came(self, journal: Journal) -> None:
         """Take for jaild's own what a migration has brought last, in the time in which the jail was down."""

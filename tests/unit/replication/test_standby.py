@@ -11,11 +11,13 @@ import pytest
 
 from jaild.adapters.peers import GrpcStandbyPeer
 from jaild.adapters.zfs.errors import refusal
+from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.model import layout
 from jaild.model.jails.spec import JailSpec, Standby
 from jaild.model.layers.records import JailRecord, Ownership, Replica
 from jaild.model.migration.protocol import Received
 from jaild.model.replication.policy import KEPT
+from jaild.model.snapshots import STANDBY
 from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost
 from tests.fakes.network import LinkedPeers, Network
@@ -23,7 +25,7 @@ from tests.hosts import invariants
 from tests.hosts.asking import configure, create, delete, reason_of, serves
 from tests.hosts.cutoff import cut, fix
 from tests.hosts.migrating import migrate
-from tests.hosts.standbys import INTERVAL, events, hosts_with, record, rounds, stop, view, write
+from tests.hosts.standbys import INTERVAL, events, hosts_with, record, rounds, stop, view, write, written
 
 
 async def test_a_replica_is_kept_and_never_started_also_after_a_restart_of_its_host(tmp_path: Path) -> None:
@@ -364,3 +366,33 @@ def _standby(host: FakeHost) -> Standby:
     standby = _spec(host).standby
     assert standby is not None
     return standby
+
+
+async def test_a_move_to_the_only_standby_leaves_no_rounds_and_the_way_back_is_an_increment(tmp_path: Path) -> None:
+    alpha, beta = await hosts_with(tmp_path, "beta")
+    await rounds(alpha)
+    assert await rounds_kept(alpha) != []
+    assert (await alpha.end_of(await migrate(alpha, beta))).failure is None
+    for host in (alpha, beta):
+        await host.quiet()
+        assert await rounds_kept(host) == []
+    back = await beta.end_of(await migrate(beta, alpha))
+    assert back.failure is None
+    assert written(alpha) == "first"
+    await rounds(alpha)  # and beta keeps a replica again
+    assert view(alpha, "beta").message == ""
+    await stop((alpha, beta))
+
+
+async def test_a_move_beside_another_standby_keeps_what_its_rounds_go_on_from(tmp_path: Path) -> None:
+    alpha, beta, gamma = await hosts_with(tmp_path, "beta", "gamma")
+    assert (await alpha.end_of(await migrate(alpha, beta))).failure is None
+    await beta.quiet()
+    assert await rounds_kept(beta) != []
+    await stop((alpha, beta, gamma))
+
+
+async def rounds_kept(host: FakeHost) -> list[str]:
+    """The snapshots of rounds that a host has of the jail."""
+    owned = OwnedSnapshots(host.zfs, f"{ROOT}/jails/web")
+    return [snapshot.name for snapshot in await owned.of(STANDBY)]
