@@ -26,6 +26,7 @@ NOUNS = {
     "template": "List and show the templates that jails can be made of.",
     "rollout": "Move a base, or an app's release, over many jails in waves, and back.",
     "find": "Find jails by a library, a package, a file, a base or a release that they run on.",
+    "top": "Show jails as they are now, with what they use and what is under way; q quits, h helps.",
     "stats": "Print what jails use now: CPU, memory, processes, disk.",
     "migration": "Look at moves between hosts; free what they left.",
     "promote": "Make a standby the owner of its jail.",
@@ -47,7 +48,6 @@ SHORTCUTS = {
     **dict.fromkeys(("ls", "list", "ps"), ("jail", "ls")),
     **{verb: ("jail", verb) for verb in ("create", "start", "stop", "restart", "exec", "logs", "show", "rm", "wait")},
     "destroy": ("jail", "rm"),
-    "top": ("stats", ""),
 }
 
 EPILOG = """\b

@@ -449,7 +449,7 @@ class Inventory:
             state = JailState.STARTING
         elif state is JailState.FAILED and entry.restarts is not None:
             state = AFTER_END.get(entry.restarts.verdict, state)
-        shut_down = state is JailState.STOPPED and record.desired is Desired.RUNNING
+        shut_down = state is JailState.STOPPED and record.desired is Desired.RUNNING and record.generation > 0
         return JailView(
             name=name,
             state=state,

@@ -12,6 +12,7 @@ from jaild.adapters.zfs.errors import refusal
 from jaild.model.access import Role
 from jaild.model.salvage import Loss
 from jaild.model.views import Caller
+from jaild.ports.runtime import Usage
 from jaild.ports.salvage import Written
 from tests.fakes.host import ROOT, FakeHost
 from tests.fakes.runtime import Answer
@@ -112,6 +113,20 @@ async def events(stage: Stage) -> AsyncIterator[Acts]:
     await stage.typed_anyhow("jailctl jail create other -f missing.yaml")
     await stage.typed_anyhow("jailctl base rm tiny-2")
     await stage.quietly("jailctl jail exec cache -- true")
+    yield {}
+
+
+async def top(stage: Stage) -> AsyncIterator[Acts]:
+    """Look at a host with jails that run, one that has a replica, and one that is stopped."""
+    alpha, _ = await _two(stage, "standby: {peers: [beta], interval: 10}\n")
+    await _round(alpha)
+    for name in ("dns-1", "dns-2"):
+        written(stage.folder, {f"{name}.yaml": "base: tiny-1\napp: web/1\n"})
+        await stage.quietly(f"jailctl jail create {name} -f {name}.yaml")
+    await stage.quietly("jailctl jail stop dns-2")
+    alpha.runtime.usages["cache.1"] = Usage(memory=214 << 20, cpu_seconds=81.0, processes=5, cpus=0.31)
+    alpha.runtime.usages["dns-1.1"] = Usage(memory=38 << 20, cpu_seconds=4.0, processes=2, cpus=0.02)
+    stage.clock.time += 4.0
     yield {}
 
 

@@ -43,6 +43,7 @@ STORIES: dict[str, Story] = {
     "evacuate": operators.evacuate,
     "events": operators.events,
     "standby": operators.standby,
+    "top": operators.top,
     "salvage": operators.salvage,
     "zabbix": monitoring.zabbix,
     "feeds": monitoring.feeds,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -22,10 +22,11 @@ from jaild.cli.output.failures import from_rpc
 from jaild.cli.output.feeds import Feed
 from jaild.cli.output.human import duration
 from jaild.cli.output.listing import Column, Look, listed
+from jaild.cli.output.load import Loads
+from jaild.cli.output.load import loads as loads_of
 from jaild.model.quantity import size
 from jaild.v1 import host_pb2, stats_pb2
 
-Loads = Mapping[str, float]
 _MEASURE = 1.0  # seconds
 _PACE = "10"  # as collectd has it
 
@@ -63,7 +64,7 @@ def command(settings: Settings, *, names: Sequence[str], interval: float | None,
         if interval and any(jail.HasField("cpu_seconds") and not jail.HasField("cpu_cores") for jail in first):
             time.sleep(interval)
             jails = _measure(api, names)
-    loads = _loads(first, jails)
+    loads = loads_of(first, jails)
     if settings.form is not Form.TABLE:
         rows = [render.as_dict(jail) | ({"cpuCores": loads[jail.name]} if jail.name in loads else {}) for jail in jails]
         render.document(settings.form, {"jails": rows})
@@ -109,23 +110,6 @@ def _measured_anyhow(settings: Settings, api: Api, names: Sequence[str]) -> Sequ
 def _measure(api: Api, names: Sequence[str]) -> list[Any]:
     answer = api.stats.ListJailStats(stats_pb2.ListJailStatsRequest(names=names), timeout=READ_SECONDS)
     return list(answer.jails)
-
-
-def _loads(first: Sequence[Any], then: Sequence[Any]) -> Loads:
-    """Return how many CPUs each jail keeps busy: as its system says, or between two measurements of the same run."""
-    before = {jail.name: jail for jail in first if jail.HasField("cpu_seconds")}
-    found = {}
-    for jail in then:
-        if jail.HasField("cpu_cores"):
-            found[jail.name] = jail.cpu_cores
-            continue
-        earlier = before.get(jail.name)
-        if earlier is None or not jail.HasField("cpu_seconds") or earlier.start_time != jail.start_time:
-            continue
-        passed = (jail.sample_time.ToNanoseconds() - earlier.sample_time.ToNanoseconds()) / 1e9
-        if passed > 0:
-            found[jail.name] = round(max(0.0, jail.cpu_seconds - earlier.cpu_seconds) / passed, 3)
-    return found
 
 
 def row(jail: Any, loads: Loads) -> tuple[str, ...]:

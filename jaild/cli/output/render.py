@@ -151,6 +151,11 @@ def since(stamp: Timestamp) -> str:
     return human.age(time.time() - _seconds(stamp)) if stamp.ByteSize() else ""
 
 
+def now() -> float:
+    """Return the seconds since the epoch that ages are reckoned from."""
+    return time.time()
+
+
 def moment(stamp: Timestamp) -> str:
     """Return a time with its age; empty if it is unset."""
     if not stamp.ByteSize():

@@ -95,6 +95,14 @@ async def test_a_view_of_a_jail_that_does_not_run_tells_why(host: FakeHost, attr
     assert is_a_new_view(host, before)
 
 
+async def test_a_jail_that_is_being_made_was_not_stopped_for_the_hosts_shutdown(host: FakeHost) -> None:
+    await create(host)
+    entry = host.core.inventory.jail("web")
+    assert entry.record is not None
+    entry.record, entry.generation, entry.run = msgspec.structs.replace(entry.record, generation=0), None, None
+    assert host.core.inventory.jail_view("web").message == ""
+
+
 async def test_a_view_changes_with_what_is_known_of_other_hosts(host: FakeHost) -> None:
     await create(host)
     inventory, entry = host.core.inventory, host.core.inventory.jail("web")
