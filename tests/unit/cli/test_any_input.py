@@ -56,12 +56,14 @@ BESIDES = {
     ("rollout", "start"): ("--channel", "stable"),
     ("context", "add"): ("--address", "/run/x.sock"),
     ("events",): ("-o", "json"),
+    ("find",): ("--base", "*"),
+    ("top",): ("--once",),
 }
 # Options that are no use here: they end before anything is done, or wait for ever.
 ASIDE = {"help", "follow"}
 
-# Of these the end is another's: of a command in a jail, of a Zabbix that there is not.
-OTHERS = {"exec", "zabbix"}
+# Of these the end is another's: of a command in a jail, of a Zabbix that there is not, of a layer that was not looked at.
+OTHERS = {"exec", "find", "zabbix"}
 
 Case = dict[str, Any]
 
