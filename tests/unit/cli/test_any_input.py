@@ -62,7 +62,7 @@ BESIDES = {
 # Options that are no use here: they end before anything is done, or wait for ever.
 ASIDE = {"help", "follow"}
 
-# Of these the end is another's: of a command in a jail, of a Zabbix that there is not, of a layer that was not looked at.
+# Of these the end is another's: of a command in a jail, of a layer or a Zabbix that cannot be looked at.
 OTHERS = {"exec", "find", "zabbix"}
 
 Case = dict[str, Any]
