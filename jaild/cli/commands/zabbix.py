@@ -6,6 +6,7 @@ import os
 import ssl
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 import click
 import yaml
@@ -21,7 +22,7 @@ from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
 from jaild.cli.output.listing import Column, Look, listed
 from jaild.cli.zabbix.api import Zabbix
-from jaild.cli.zabbix.push import Push, Result, reachable
+from jaild.cli.zabbix.push import Push, Result, is_loopback, reachable
 from jaild.cli.zabbix.template import template
 from jaild.v1 import host_pb2
 
@@ -52,6 +53,7 @@ def show() -> None:
     help="Has an API token of a user who may import templates.",
 )
 @click.option("--ca", "authority", type=click.Path(path_type=Path), help="Authority of the URL's certificate.")
+@click.option("--insecure", is_flag=True, help="Send the token in the clear, by http to another machine.")
 @click.option("-A", "--all-contexts", "everywhere", is_flag=True, help="The hosts of all contexts.")
 @click.option("--group", default="jaild", show_default=True, help="Host group of hosts that are made; made, too.")
 @click.option("--proxy", default="", help="Which Zabbix proxy asks hosts that are made.")
@@ -64,6 +66,7 @@ def push(
     url: str,
     token_file: IO[str],
     authority: Path | None,
+    insecure: bool,
     everywhere: bool,
     group: str,
     proxy: str,
@@ -76,6 +79,8 @@ def push(
     """
     if not url.startswith(("http://", "https://")):
         raise click.UsageError("--url begins with https:// or http://")
+    if not (insecure or url.startswith("https://") or is_loopback(urlsplit(url).hostname or "")):
+        raise click.UsageError("the token would go over the network in the clear: give an https URL, or --insecure")
     token = token_file.read().strip()
     if not token.isalnum():
         raise click.UsageError(f"{token_file.name} has no token: it is one word of letters and digits")

@@ -162,8 +162,8 @@ def reachable(metrics: str, context: str) -> str:
     if not parts.scheme.startswith("http") or parts.hostname is None:
         raise Failure(f"its metrics are at {metrics}, where Zabbix cannot ask", Exit.REFUSED, hint=_ADDRESS)
     host, local = parts.hostname, context.startswith(("/", "unix:"))
-    if not _is(host, "is_unspecified"):
-        if _is(host, "is_loopback") and not local and not _is(_host_of(context), "is_loopback"):
+    if host not in {"0.0.0.0", "::"}:  # noqa: S104 -- what any address of the host is written as
+        if is_loopback(host) and not local and not is_loopback(_host_of(context)):
             raise Failure(f"its metrics are at {metrics}, for that host alone", Exit.REFUSED, hint=_ADDRESS)
         return metrics
     if local:
@@ -183,8 +183,9 @@ def _host_of(address: str) -> str:
     return address.rpartition(":")[0].removeprefix("[").removesuffix("]")
 
 
-def _is(host: str, what: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether a name or address is of this machine for itself."""
     try:
-        return bool(getattr(ipaddress.ip_address(host), what))
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost" and what == "is_loopback"
+        return host == "localhost"

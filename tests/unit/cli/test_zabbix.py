@@ -178,6 +178,20 @@ def test_what_zabbix_refuses_and_what_is_no_zabbix_are_told(
     assert "6.0 is the oldest" in push().stderr
 
 
+def test_the_token_goes_to_the_server_that_was_named_alone_and_not_in_the_clear(
+    push: Run, jailctl: Run, stub: ZabbixStub, tmp_path: Path
+) -> None:
+    other = ZabbixStub()
+    stub.elsewhere = f"{other.url}/api_jsonrpc.php"
+    assert (push().exit_code, other.asked) == (Exit.UNAVAILABLE, [])
+    other.stop()
+    token = tmp_path / "other"
+    token.write_text("x")
+    words = ("zabbix", "push", "--token-file", str(token), "--url", "http://zabbix.invalid")
+    assert "in the clear" in jailctl(*words).stderr
+    assert "cannot reach Zabbix" in jailctl(*words, "--insecure").stderr
+
+
 @pytest.mark.parametrize(
     ("metrics", "context", "url"),
     [

@@ -13,6 +13,7 @@ class ZabbixStub:
 
     def __init__(self, version: str = "6.0.14") -> None:
         self.version = version
+        self.elsewhere = ""  # where it sends who asks
         self.asked: list[tuple[str, Any, str]] = []
         self.differs: Any = {"templates": {"added": [{}]}}
         self.proxies = {"north": "7"}
@@ -26,7 +27,9 @@ class ZabbixStub:
             def do_POST(self) -> None:
                 told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 body = stub.answer(told, self.headers.get("Authorization", "")) if "api_jsonrpc" in self.path else None
-                self.send_response(200 if body is not None else 404)
+                self.send_response(302 if stub.elsewhere else 200 if body is not None else 404)
+                if stub.elsewhere:
+                    self.send_header("Location", stub.elsewhere)
                 self.end_headers()
                 self.wfile.write(json.dumps(body).encode())
 
