@@ -46,6 +46,7 @@ DEFAULT_ADDRESS = "unix:///var/run/jaild/jaild.sock"
 DETAILS = "grpc-status-details-bin"  # the trailer with an error's google.rpc.Status
 READ_SECONDS = 30.0  # reads answer from memory; more means that something is stuck
 _AWAY = grpc.StatusCode.UNAVAILABLE
+_PAUSES = (0.2, 0.5, 1.0, 2.0, *([5.0] * 12))  # between questions to a daemon that is away: a minute
 _WAIT = 60.0  # seconds that one question for an operation's end takes at most
 
 # A host that lost its power says nothing: while we watch, its silence tells. jaild's server permits such pings.
@@ -153,13 +154,15 @@ class Api(Services):
         return operation
 
     def _waited(self, request: Any, seconds: float) -> Any:
-        try:
-            return self.operations.WaitOperation(request, timeout=seconds)
-        except grpc.RpcError as error:
-            if error.code() not in {_AWAY, grpc.StatusCode.CANCELLED}:
-                raise
-        self.reconnect()  # it is being restarted, and the operation is known to the next one
-        return self.operations.WaitOperation(request, timeout=seconds, wait_for_ready=True)
+        for pause in (*_PAUSES, None):
+            try:
+                return self.operations.WaitOperation(request, timeout=seconds)
+            except grpc.RpcError as error:
+                if pause is None or error.code() not in {_AWAY, grpc.StatusCode.CANCELLED}:
+                    raise
+            time.sleep(pause)  # it is being restarted, and the next one knows the operation
+            self.reconnect()
+        raise AssertionError
 
     def reconnect(self) -> None:
         """Make the next calls over a new connection, for when one broke.

@@ -74,8 +74,13 @@ class Program:
             process.send_signal(number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_END)
+        # Until none of the group is left: one that still is would count as an instance to the next.
+        deadline = time.monotonic() + _END
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            while time.monotonic() < deadline:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.poll()
+                time.sleep(0.02)
         process.wait(_END)
 
     def _log(self) -> Path:

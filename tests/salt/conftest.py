@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,5 +30,14 @@ def node(workshop: Path) -> Iterator[Node]:
 @pytest.fixture(scope="session")
 def bench(node: Node) -> Iterator[Bench]:
     """A master and the host's minion."""
-    with running({"solo": {"jaild": {"address": f"unix://{node.folder}/jaild.sock"}}}) as made:
+    with running({"solo": minion(node)}) as made:
         yield made
+
+
+def minion(node: Node) -> dict[str, Any]:
+    """The configuration of a host's minion."""
+    return {
+        "jaild": {"address": f"unix://{node.folder}/jaild.sock"},
+        "engines": [{"jaild": {}}],
+        "mine_functions": {"jaild.summary": []},
+    }

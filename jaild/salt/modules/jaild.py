@@ -26,6 +26,7 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 from jaild.client import Api, OperationError
 from jaild.salt import daemon, functions, plain, streams
+from jaild.salt import summary as in_short
 from jaild.v1 import apps_pb2, bases_pb2, builds_pb2, events_pb2, jails_pb2
 
 __virtualname__ = "jaild"
@@ -273,6 +274,24 @@ def list_events(
         asked = {"after_sequence": after_sequence, "target": target}
         message: Any = plain.request(events_pb2.WatchEventsRequest.DESCRIPTOR, asked)
         return streams.happened(api, message, limit)
+
+
+def summary(context: str | None = None) -> dict[str, Any]:
+    """Tell the host in short: versions, room, channels, jails. It is for the mine.
+
+    .. code-block:: yaml
+
+        mine_functions:
+          jaild.summary: []
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'host' jaild.summary
+    """
+    with _daemon(context) as api:
+        return in_short.whole(api)
 
 
 def _call(method: functions.Method, values: dict[str, Any]) -> Any:

@@ -1,0 +1,57 @@
+"""A host in short: what it is for grains, what it has for the mine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaild.client import Api, pages
+from jaild.salt import plain
+from jaild.v1 import channels_pb2, host_pb2, jails_pb2
+
+_SECONDS = 5.0  # grains are made while a minion starts
+_OF_GRAINS = ("name", "id", "version", "peer_protocol", "zfs", "runtime", "osreldate", "machine", "dataset", "peers")
+_OF_HOST = (*_OF_GRAINS, "available_bytes", "used_bytes", "running", "drain", "warnings")
+
+
+def grain(api: Api) -> dict[str, Any]:
+    """Return what a host is, whatever happens on it."""
+    return _chosen(_host(api), _OF_GRAINS)
+
+
+def whole(api: Api) -> dict[str, Any]:
+    """Return what a host is and has: room, channels with their bases, jails with state, base and release."""
+    channels = pages(api.channels.ListChannels, channels_pb2.ListChannelsRequest(), "channels")
+    jails = pages(api.jails.ListJails, jails_pb2.ListJailsRequest(), "jails")
+    return {
+        **_chosen(_host(api), _OF_HOST),
+        "channels": {_short(each.name): _short(each.base) for each in channels},
+        "jails": {_short(each.name): _jail(each) for each in jails},
+    }
+
+
+def _host(api: Api) -> dict[str, Any]:
+    found: dict[str, Any] = plain.data(api.host.GetHost(host_pb2.GetHostRequest(), timeout=_SECONDS))
+    return found
+
+
+def _jail(jail: jails_pb2.Jail) -> dict[str, Any]:
+    """Return a jail in short: its release as app/version, its health if it has checks, and what it is behind."""
+    told = plain.data(jail)
+    found = {
+        "state": told.get("state", ""),
+        "base": _short(jail.base),
+        "release": jail.release.removeprefix("apps/").replace("/releases/", "/"),
+        "channel": jail.spec.channel,
+        "behind": _short(jail.behind),
+        "health": told.get("health", {}).get("state", ""),
+        "labels": dict(jail.spec.labels),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _chosen(found: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: found[name] for name in names if name in found}
+
+
+def _short(name: str) -> str:
+    return name.partition("/")[2]
