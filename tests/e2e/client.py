@@ -30,9 +30,11 @@ from jaild.v1 import (
     changes_pb2_grpc,
     channels_pb2_grpc,
     common_pb2,
+    contents_pb2_grpc,
     evacuations_pb2_grpc,
     events_pb2,
     events_pb2_grpc,
+    histories_pb2_grpc,
     host_pb2,
     host_pb2_grpc,
     jails_pb2,
@@ -69,6 +71,8 @@ class Client:
         self.jails = jails_pb2_grpc.JailsStub(self.channel)
         self.changes = changes_pb2_grpc.ChangesStub(self.channel)
         self.migrations = migrations_pb2_grpc.MigrationsStub(self.channel)
+        self.contents = contents_pb2_grpc.ContentsStub(self.channel)
+        self.histories = histories_pb2_grpc.HistoriesStub(self.channel)
         self.evacuations = evacuations_pb2_grpc.EvacuationsStub(self.channel)
         self.channels = channels_pb2_grpc.ChannelsStub(self.channel)
         self.rollouts = rollouts_pb2_grpc.RolloutsStub(self.channel)

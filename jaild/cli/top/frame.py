@@ -185,8 +185,7 @@ def _cells(jail: Any, snapshot: Snapshot) -> _Cells:
 
 
 def _rate(used: Any, name: str) -> str:
-    known = used is not None and name in used.DESCRIPTOR.fields_by_name and used.HasField(name)
-    return f"{size(int(getattr(used, name)))}/s" if known else ""
+    return f"{size(getattr(used, name))}/s" if used is not None and used.HasField(name) else ""
 
 
 def _replicas(jail: Any) -> list[Any]:

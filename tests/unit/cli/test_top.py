@@ -119,6 +119,15 @@ def test_a_narrow_screen_keeps_what_matters_most() -> None:
     assert "PROC" not in columns
 
 
+def test_where_the_system_counts_it_what_is_read_and_written_is_shown() -> None:
+    stats = used("db")
+    stats.read_bytes_per_second, stats.write_bytes_per_second = 2 << 20, 0
+    looked = Snapshot(taken=NOW, host=HOST, jails=(jail("db"),), stats={"jails/db": stats})
+    _, columns, row = texts(Look(width=120), looked)
+    assert {"READ", "WRITE"} < set(columns.split())
+    assert row.split()[-2:] == ["2M/s", "0B/s"]
+
+
 @pytest.mark.parametrize(
     ("order", "first"),
     [
