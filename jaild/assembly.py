@@ -128,6 +128,7 @@ def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runt
         dataset=config.dataset,
         logs=config.logs,
         log_times=config.state / "log-times",
+        rotation=config.log_rotation,
         templates=(config.templates, configuration.TEMPLATES),
         staging=config.state / "staging",
         tool_results=config.state / "tool-results",

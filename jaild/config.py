@@ -16,6 +16,7 @@ from jaild.metrics.listener import Listener
 from jaild.model import names
 from jaild.model.access import Grant
 from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails.logparts import Rotation
 from jaild.model.policy import on_host
 from jaild.model.sinks.settings import SinkSettings
 from jaild.ownlog import Log
@@ -50,6 +51,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     run: Path = Path("/var/run/jaild")  # jails' trees
     logs: Path = Path("/var/log/jaild")
     log: Log = Log()  # the daemon's own
+    log_rotation: Rotation = Rotation()  # of the jails' own logs
     templates: Path = Path("/usr/local/etc/jaild/templates")
     repositories: Path = Path("/usr/local/etc/jaild/repos")  # pkg.conf(5) files: what bases may be installed from
     socket: Path = Path("/var/run/jaild/jaild.sock")

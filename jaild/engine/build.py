@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServic
 from jaild.engine.saga import SagaRunner
 from jaild.engine.supervisor import Supervisor
 from jaild.engine.transitions import Transitions
+from jaild.model.jails.logparts import Rotation
 from jaild.model.layout import Layout
 from jaild.ports.archives import Archives
 from jaild.ports.bootid import BootId
@@ -73,6 +74,7 @@ class Place:
     patience: float = 120.0  # seconds that later boot orders wait for the jails of one, whatever their checks allow
     starts_at_once: int = 8  # jails when the host boots
     stagings_at_once: int = 4  # generations that are written and mounted, while others wait for their turn
+    rotation: Rotation = field(default_factory=Rotation)  # of the jails' logs
     shut_down: Path  # file that says: the jails were stopped for the host's shutdown
     metrics: str = ""  # where they are asked for, as the configuration has it; '' nowhere
 

@@ -14,6 +14,7 @@ from jaild.jails.health import HealthChecks
 from jaild.jails.hooks import Hooks, Serving
 from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.liveness import LivenessChecks
+from jaild.jails.logparts import LogParts
 from jaild.jails.logs import Logs
 from jaild.jails.planner import Planner
 from jaild.jails.recovery import JailRecovery
@@ -74,7 +75,8 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     runs.restarted_by(restarts.ended)
     runs.checked_by(LivenessChecks(engine, health_checks, restarts).run)
     templates = Templates(files, place.templates)
-    logs = Logs(files, engine.supervisor, clock, place.logs, place.log_times)
+    away = LogParts(files, clock, place.logs, place.rotation)
+    logs = Logs(files, engine.supervisor, clock, away, place.log_times)
     parts = JailParts(
         runs=runs,
         health_checks=health_checks,

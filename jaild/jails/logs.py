@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from jaild.engine.supervisor import Supervisor
+from jaild.jails.logparts import LogParts
 from jaild.model.errors import NotFoundError
 from jaild.model.jails import logtimes
 from jaild.model.jails.logtimes import LogPiece, LogQuery, Mark
@@ -22,6 +23,9 @@ _EVERY = 1.0  # seconds from one look at all logs to the next: what a line's tim
 _KEEP = 60.0  # seconds between notes on disk that all were looked at: what a crash makes the next time vaguer by
 _POLL = 0.25  # seconds; neither inotify nor kqueue is on both systems, and a quarter second is soon enough for eyes
 _PIECE = 64 << 10
+_AWAY = 1 << 20  # the same of what is compressed, which is read from its beginning each time
+_DROP = 3600.0  # seconds between looks at what is too old, where nothing is put away
+_ROTATE = 10.0  # seconds between looks at what is to be put away
 _LOG = ".log"
 _LOOKED = "looked.json"  # a file beside those of the marks; they are called NAME.times
 
@@ -50,23 +54,35 @@ class _Seen:
 
 
 class Logs:
-    """The logs in `folder`; their marks are kept in `times`."""
+    """The logs that `parts` are of; their marks are kept in `times`."""
 
-    def __init__(self, files: Files, supervisor: Supervisor, clock: Clock, folder: Path, times: Path) -> None:
+    def __init__(self, files: Files, supervisor: Supervisor, clock: Clock, parts: LogParts, times: Path) -> None:
         self._files = files
         self._supervisor = supervisor
         self._clock = clock
-        self._folder = folder
+        self._parts = parts
+        self._folder = parts.folder
         self._times = times
         self._seen: dict[str, _Seen] = {}
         self._last = _Looked()  # of the daemon before this one
         self._scanned = 0.0  # when all were looked at last
         self._is_first = True
         self._kept = 0.0
+        self._dropped = 0.0
 
     def run(self) -> None:
         """Look at all logs from now on, in the background."""
         self._supervisor.run("times of logs", self.look_at_all, every=_EVERY)
+        self._supervisor.run("rotation of logs", self.put_away, every=_ROTATE)
+
+    async def put_away(self) -> None:
+        """Put away what is due of each log, up to its last whole line. Raises as `LogParts.put_away`."""
+        if self._is_first:
+            await self.look_at_all()
+        done = [await self._parts.put_away(f"{name}{_LOG}", seen.mark.end) for name, seen in [*self._seen.items()]]
+        if any(done) or self._clock.now() - self._dropped >= _DROP:
+            self._dropped = self._clock.now()
+            await self._parts.drop_oldest()
 
     async def close(self) -> None:
         """Look once more, so that the next daemon knows from when on nobody did."""
@@ -97,6 +113,7 @@ class Logs:
 
     async def _recall(self, wanted: set[str]) -> None:
         """Learn when the daemon before this one looked last; drop marks of logs that are gone."""
+        await self._parts.load()
         await self._files.make_folder(self._times)
         for name in await self._files.names(self._times):
             if name != _LOOKED and name not in wanted:
@@ -129,8 +146,11 @@ class Logs:
             is_new = not seen.looked
             if is_new:
                 await self._load(jail, seen)
+                if size < self._parts.begin(f"{jail}{_LOG}"):
+                    await self._parts.begun_anew(f"{jail}{_LOG}")
             if (is_new or size != seen.size) and not await self._is_the_same(jail, seen, size):
                 await self._files.remove(self._marks(jail))
+                await self._parts.begun_anew(f"{jail}{_LOG}")
                 seen.size, seen.mark, seen.count = 0, Mark(end=0, after=seen.looked, by=0.0), 0
                 seen.begun += 1
                 seen.newest.clear()
@@ -186,31 +206,33 @@ class Logs:
 
     async def read(self, jail: str, asked: LogQuery) -> AsyncIterator[LogPiece]:
         """Yield what was asked for, to the end that there is now, or with `follow` until the caller closes."""
-        path = self._path(jail)
-        position, stop = 0, None
+        log, (position, stop) = f"{jail}{_LOG}", (0, None)
+        if self._is_first:
+            await self.look_at_all()
         if asked.since or asked.until or asked.times:
             await self._look(jail)
             marks = await self._read_marks(jail)
             position = logtimes.begin_of(marks, asked.since)
             stop = logtimes.end_of(marks, asked.until) if asked.until else None
         if asked.lines is not None:
-            position = max(position, await self._files.line_start(path, asked.lines))
-        pieces = self._timed(jail, position, stop, asked) if asked.times else self._plain(path, position, stop, asked)
+            position = max(position, await self._parts.line_start(log, asked.lines))
+        pieces = self._timed(jail, position, stop, asked) if asked.times else self._plain(log, position, stop, asked)
         async for piece in pieces:
             yield piece
 
-    async def _plain(self, path: Path, position: int, stop: int | None, asked: LogQuery) -> AsyncIterator[LogPiece]:
+    async def _plain(self, log: str, position: int, stop: int | None, asked: LogQuery) -> AsyncIterator[LogPiece]:
         while True:
-            left = _PIECE if stop is None else min(_PIECE, stop - position)
-            data = await self._files.read_at(path, position, left) if left > 0 else b""
+            piece = _PIECE if position >= self._parts.begin(log) else _AWAY
+            left = piece if stop is None else min(piece, stop - position)
+            position, data = await self._parts.read(log, position, left) if left > 0 else (position, b"")
             if data:
                 position += len(data)
                 yield LogPiece(data=data)
             elif not asked.follow or stop is not None or (asked.until and self._clock.now() >= asked.until):
                 return
             else:
-                if await self._files.size(path) < position:
-                    position = 0  # rotated
+                if await self._files.size(self._folder / log) < position:
+                    position = 0  # begun anew
                 await self._clock.sleep(_POLL)
 
     async def _timed(self, jail: str, position: int, stop: int | None, asked: LogQuery) -> AsyncIterator[LogPiece]:
@@ -237,8 +259,8 @@ class Logs:
 
     async def _between(self, jail: str, begin: int, end: int, after: float, by: float) -> AsyncIterator[LogPiece]:
         while begin < end:
-            data = await self._files.read_at(self._path(jail), begin, min(_PIECE, end - begin))
-            if not data:
+            begin, data = await self._parts.read(f"{jail}{_LOG}", begin, min(_PIECE, end - begin))
+            if not data or begin >= end:
                 return
             begin += len(data)
             yield LogPiece(data=data, after=after, by=by)

@@ -50,8 +50,32 @@ class Files(Protocol):
     async def read_at(self, path: Path, position: int, size: int) -> bytes:
         """Return at most `size` bytes from a position; b'' at the end, or if there is no file."""
 
-    async def line_start(self, path: Path, lines: int) -> int:
-        """Return the position at which the last `lines` lines begin, the end for none; 0 if there are fewer."""
+    async def line_start(self, path: Path, lines: int, begin: int = 0) -> tuple[int, int]:
+        """Return the position at which the last `lines` lines begin, the end for none, and how many were found.
+
+        `begin` if there are fewer: nothing before it is looked at.
+        """
+
+    async def times(self, folder: Path, names: Collection[str]) -> dict[str, float]:
+        """Return when files of a folder were written last, in seconds since the epoch; those that are there."""
+
+    async def rename(self, path: Path, name: str) -> None:
+        """Give a file another name in its folder, in the place of what has it."""
+
+    async def compress(self, path: Path, begin: int, end: int, to: Path) -> None:
+        """Write a part of a file, compressed by gzip(1), into another one: on disk when this returns, or not there."""
+
+    async def read_compressed(self, path: Path, skip: int, size: int) -> bytes:
+        """Return at most `size` bytes of what `compress` put away, after `skip` of them; b'' if it is not there."""
+
+    async def compressed_line_start(self, path: Path, lines: int) -> tuple[int, int]:
+        """Return where its last `lines` lines begin, and how many there are; 0 and fewer if it has not so many."""
+
+    async def can_free(self, folder: Path) -> bool:
+        """Return whether `free` sets space free on a folder's file system."""
+
+    async def free(self, path: Path, end: int) -> None:
+        """Let a file's first `end` bytes take no space and read as zeros; its size stays, and its writers go on."""
 
     async def size(self, path: Path) -> int:
         """Return a file's size in bytes; 0 if there is none."""

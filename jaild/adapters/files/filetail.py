@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,22 +39,34 @@ def read_at(path: Path, position: int, length: int) -> bytes:
         return b""
 
 
-def line_start(path: Path, lines: int) -> int:
-    """Return where the last `lines` lines begin; 0 if there are fewer. An unfinished line counts as one."""
+def times(folder: Path, names: Iterable[str]) -> dict[str, float]:
+    """Return when files of a folder were written last; those that are not there are left out."""
+    found = {}
+    for name in names:
+        with suppress(FileNotFoundError):
+            found[name] = (folder / name).stat().st_mtime
+    return found
+
+
+def line_start(path: Path, lines: int, begin: int = 0) -> tuple[int, int]:
+    """Return where the last `lines` lines begin, and how many lines were found.
+
+    `begin` if there are fewer: nothing before it is looked at. An unfinished line counts as one.
+    """
     end = size(path)
-    if end == 0 or lines <= 0:
-        return end
+    if end <= begin or lines <= 0:
+        return max(end, begin), 0
     missing = lines
     position = end
     with path.open("rb") as file:
-        while position > 0:
-            start = max(0, position - _PIECE)
+        while position > begin:
+            start = max(begin, position - _PIECE)
             file.seek(start, os.SEEK_SET)
             piece = file.read(position - start)
             at = len(piece) - 1 if position == end else len(piece)  # the file's last newline ends the last line
             while (at := piece.rfind(b"\n", 0, at)) >= 0:
                 missing -= 1
                 if missing == 0:
-                    return start + at + 1
+                    return start + at + 1, lines
             position = start
-    return 0
+    return begin, lines - missing + 1

@@ -19,6 +19,7 @@ from jaild.adapters.files import (
     filetail,
     fingerprint,
     flushing,
+    logparts,
     matching,
     mountpoints,
     mounttargets,
@@ -80,9 +81,37 @@ class HostFiles:
         """Return at most `size` bytes from a position; b'' at the end, or if there is no file."""
         return await _in_thread(path, lambda: filetail.read_at(path, position, size))
 
-    async def line_start(self, path: Path, lines: int) -> int:
-        """Return the position at which the last `lines` lines begin; 0 if there are fewer."""
-        return await _in_thread(path, lambda: filetail.line_start(path, lines))
+    async def line_start(self, path: Path, lines: int, begin: int = 0) -> tuple[int, int]:
+        """Return the position at which the last `lines` lines begin, and how many there are."""
+        return await _in_thread(path, lambda: filetail.line_start(path, lines, begin))
+
+    async def times(self, folder: Path, names: Collection[str]) -> dict[str, float]:
+        """Return when files were written last."""
+        return await _in_thread(folder, lambda: filetail.times(folder, names))
+
+    async def rename(self, path: Path, name: str) -> None:
+        """Give a file another name in its folder."""
+        await _in_thread(path, lambda: path.rename(path.with_name(name)))
+
+    async def compress(self, path: Path, begin: int, end: int, to: Path) -> None:
+        """Put a part of a file away into one of its own."""
+        await _in_thread(path, lambda: logparts.compress(path, begin, end, to))
+
+    async def read_compressed(self, path: Path, skip: int, size: int) -> bytes:
+        """Return what was put away, from a position on."""
+        return await _in_thread(path, lambda: logparts.read(path, skip, size))
+
+    async def compressed_line_start(self, path: Path, lines: int) -> tuple[int, int]:
+        """Return where the last lines of what was put away begin, and how many there are."""
+        return await _in_thread(path, lambda: logparts.line_start(path, lines))
+
+    async def can_free(self, folder: Path) -> bool:
+        """Return whether a part of a file can be made to take no space."""
+        return await _in_thread(folder, lambda: logparts.frees(folder))
+
+    async def free(self, path: Path, end: int) -> None:
+        """Let the beginning of a file take no space."""
+        await _in_thread(path, lambda: logparts.free(path, end))
 
     async def size(self, path: Path) -> int:
         """Return a file's size in bytes; 0 if there is none."""

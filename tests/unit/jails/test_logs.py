@@ -8,7 +8,9 @@ import pytest
 from jaild.adapters.files.host import HostFiles
 from jaild.engine.events import Events
 from jaild.engine.supervisor import Supervisor
+from jaild.jails.logparts import LogParts
 from jaild.jails.logs import Logs
+from jaild.model.jails.logparts import Rotation
 from jaild.model.jails.logtimes import LogQuery, Mark, decode, encode, thinned
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import MemoryStore
@@ -48,7 +50,8 @@ def logs(tmp_path: Path, clock: ScriptedClock, log: Path) -> Logs:
 def daemon(folder: Path, clock: FakeClock) -> Logs:
     """The logs as a new daemon has them."""
     supervisor = Supervisor(clock, Events(MemoryStore(), clock).emit)
-    return Logs(HostFiles(folder / "spool"), supervisor, clock, folder / "logs", folder / "times")
+    files = HostFiles(folder / "spool")
+    return Logs(files, supervisor, clock, LogParts(files, clock, folder / "logs", Rotation()), folder / "times")
 
 
 async def whole(logs: Logs, lines: int | None) -> bytes:

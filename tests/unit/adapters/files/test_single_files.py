@@ -167,15 +167,16 @@ async def test_the_last_lines_begin_after_the_newline_before_them(
 ) -> None:
     path = tmp_path / "log"
     path.write_bytes(content)
-    start = await files.line_start(path, lines)
+    start, found = await files.line_start(path, lines)
     assert content[start:] == expected
+    assert found == len(expected.splitlines())
 
 
 async def test_a_log_that_is_not_there_yet_is_empty(files: HostFiles, tmp_path: Path) -> None:
     path = tmp_path / "log"
     assert await files.read_at(path, 5, 10) == b""
     assert await files.size(path) == 0
-    assert await files.line_start(path, 3) == 0
+    assert await files.line_start(path, 3) == (0, 0)
 
 
 async def test_a_piece_of_a_log_is_what_lies_there(files: HostFiles, tmp_path: Path) -> None:

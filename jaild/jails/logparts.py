@@ -1,0 +1,117 @@
+"""What jails wrote, put away while they go on writing: compressed parts beside each log, and none of its lines lost.
+
+    lines that are whole ─► compressed, on disk ─► their place in the log becomes a hole ─► the oldest parts go
+
+Nobody's file is taken away or made shorter, so no process that writes and nobody who follows notices. A crash between
+the two steps leaves the place as it was; it becomes a hole with the next one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jaild.model.errors import UnavailableError
+from jaild.model.jails import logparts
+from jaild.model.jails.logparts import Kept, Part, Rotation
+from jaild.model.jails.logtimes import TAIL
+from jaild.ports.clock import Clock
+from jaild.ports.files import Files
+
+
+class LogParts:
+    """The logs in `folder`, by their file names, with what was put away of them."""
+
+    def __init__(self, files: Files, clock: Clock, folder: Path, rotation: Rotation) -> None:
+        self.folder = folder
+        self._files = files
+        self._clock = clock
+        self._rotation = rotation
+        self._parts: dict[str, list[Part]] = {}
+        self._since: dict[str, float] = {}  # when the oldest byte that is not put away was seen first
+        self._able = False
+
+    async def load(self) -> None:
+        """Read which parts there are."""
+        self._parts = logparts.chains(await self._files.names(self.folder))
+
+    def begin(self, log: str) -> int:
+        """Return where what is not put away begins."""
+        parts = self._parts.get(log)
+        return parts[-1].end if parts else 0
+
+    def oldest(self, log: str) -> int:
+        """Return where what is kept begins."""
+        parts = self._parts.get(log)
+        return parts[0].begin if parts else 0
+
+    async def read(self, log: str, position: int, size: int) -> tuple[int, bytes]:
+        """Return at most `size` bytes from a position, or from where what is kept begins; and where they begin."""
+        position = max(position, self.oldest(log))
+        part = next((part for part in self._parts.get(log, ()) if position < part.end), None)
+        if part is None:
+            return position, await self._files.read_at(self.folder / log, position, size)
+        room = min(size, part.end - position)
+        return position, await self._files.read_compressed(self.folder / part.name, position - part.begin, room)
+
+    async def line_start(self, log: str, lines: int) -> int:
+        """Return where the last `lines` lines begin; where what is kept begins if there are fewer."""
+        position, found = await self._files.line_start(self.folder / log, lines, self.begin(log))
+        for part in reversed(self._parts.get(log, ())):
+            if found >= lines:
+                break
+            start, more = await self._files.compressed_line_start(self.folder / part.name, lines - found)
+            position, found = part.begin + start, found + more
+        return position
+
+    async def begun_anew(self, log: str) -> None:
+        """Keep what was put away of a log that somebody emptied, under names that say nothing of positions."""
+        for part in self._parts.pop(log, ()):
+            await self._files.rename(self.folder / part.name, logparts.set_aside(part, self._clock.now()))
+        self._since.pop(log, None)
+
+    async def put_away(self, log: str, end: int) -> bool:
+        """Put away what lies before `end`, where a line begins, if that is due; return whether it was.
+
+        `UnavailableError` (LOGS_NOT_ROTATED) on a file system that cannot free a part of a file.
+        """
+        begin, now = self.begin(log), self._clock.now()
+        if end <= begin:
+            self._since.pop(log, None)
+            return False
+        if not self._rotation.is_due(end - begin, now - self._since.setdefault(log, now)):
+            return False
+        await self._require_able()
+        part = Part(log=log, begin=begin, end=end)
+        await self._files.compress(self.folder / log, begin, end, self.folder / part.name)
+        if await self._files.size(self.folder / log) < end:  # emptied meanwhile: it is not known what was read
+            await self._files.remove(self.folder / part.name)
+            return False
+        self._parts.setdefault(log, []).append(part)
+        self._since.pop(log, None)
+        if end > TAIL:  # by its end it is known again
+            await self._files.free(self.folder / log, end - TAIL)
+        return True
+
+    async def drop_oldest(self) -> None:
+        """Remove what is too old, or more than is kept."""
+        sizes = await self._files.sizes(self.folder)
+        away = [name for name in sizes if name.endswith(".gz")]
+        times = await self._files.times(self.folder, away)
+        kept = {name: Kept(size=sizes[name], time=time) for name, time in times.items()}
+        for log in {logparts.log_of(name) for name in kept}:
+            its = {name: file for name, file in kept.items() if logparts.log_of(name) == log}
+            for name in logparts.surplus(its, self._rotation, self._clock.now()):
+                parts = self._parts.get(log, [])
+                if parts and parts[-1].name == name:
+                    continue  # it says where the log goes on
+                await self._files.remove(self.folder / name)
+                self._parts[log] = [part for part in parts if part.name != name]
+
+    async def _require_able(self) -> None:
+        self._able = self._able or await self._files.can_free(self.folder)
+        if not self._able:
+            raise UnavailableError(
+                "LOGS_NOT_ROTATED",
+                f"the file system of {self.folder} cannot free a part of a file: the jails' logs grow for ever",
+                hint="put it on ZFS, or another one that can; or empty them: newsyslog, logrotate with copytruncate",
+            )
