@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 
 from jaild.engine.build import Engine
 from jaild.engine.inventory import AnyLayer, JailEntry
@@ -13,6 +13,9 @@ from jaild.layers.contents import LayerContents
 from jaild.model.contents.question import Kind, Match, Question, in_contents, in_files
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.layers.records import BaseRecord
+
+USES = 1000  # of one answer; a layer with more comes in several
+_AT_ONCE = 200  # jails that are looked at between two turns of others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,22 +47,24 @@ class Finding:
         self._contents = contents
 
     async def find(self, asked: Question) -> AsyncIterator[Found]:
-        """Yield the layers that a question asks for, one after the other: bases, then releases, by name."""
-        by_layer = self._references()
+        """Yield the layers that a question asks for, one after the other: bases, then releases, by name.
+
+        Of one with many users the first answer has what matches, and the others more users.
+        """
         bases = [(f"bases/{name}", layer) for name, layer in sorted(self._inventory.bases.items())]
         releases = [(_resource(reference), layer) for reference, layer in sorted(self._inventory.releases.items())]
         layers: list[tuple[str, AnyLayer]] = [*bases, *releases]
         for resource, layer in layers:
             found = await self._in(resource, layer, asked)
-            if found is not None:
-                uses = tuple(self._uses(by_layer.get(resource, ()), layer, found.matches))
-                yield Found(
-                    layer=resource,
-                    matches=found.matches,
-                    uses=uses,
-                    not_indexed=found.not_indexed,
-                    problems=found.problems,
-                )
+            if found is None:
+                continue
+            uses: list[Use] = []
+            async for use in self._uses(resource, layer, found.matches):
+                if len(uses) == USES:
+                    yield replace(found, uses=tuple(uses))
+                    found, uses = Found(layer=resource), []
+                uses.append(use)
+            yield replace(found, uses=tuple(uses))
 
     async def _in(self, resource: str, layer: AnyLayer, asked: Question) -> Found | None:
         is_base = isinstance(layer.record, BaseRecord)
@@ -82,35 +87,41 @@ class Finding:
             return None
         return Found(layer=resource, matches=tuple(matches), problems=problems)
 
-    def _references(self) -> dict[str, list[tuple[JailEntry, int]]]:
-        """Return by layer which generations of which jails run on it, from one look at all."""
-        found: dict[str, list[tuple[JailEntry, int]]] = {}
-        for _, entry in sorted(self._inventory.jails.items()):
-            for number, (base, release) in sorted(entry.references.items(), reverse=True):
-                for resource in (f"bases/{base}", _resource(release) if release else ""):
-                    if resource:
-                        found.setdefault(resource, []).append((entry, number))
-            for path in entry.layers:
-                kind, _, name = path.partition("/")
-                found.setdefault(path if kind == "bases" else _resource(name), []).append((entry, 0))
-        return found
-
-    def _uses(
-        self, references: list[tuple[JailEntry, int]] | tuple[()], layer: AnyLayer, matches: tuple[Match, ...]
-    ) -> Iterator[Use]:
-        paths = [match.path for match in matches]
-        for entry, number in references:
-            release = entry.references.get(number, ("", ""))[1]
-            if paths and isinstance(layer.record, BaseRecord) and self._hides(release, paths):
+    async def _uses(self, resource: str, layer: AnyLayer, matches: tuple[Match, ...]) -> AsyncIterator[Use]:
+        """Yield who uses a layer, by jail, the newest generation first."""
+        paths = [match.path for match in matches] if isinstance(layer.record, BaseRecord) else []
+        for number, name in enumerate(sorted(self._inventory.jails)):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # others have their turn
+            entry = self._inventory.jails.get(name)
+            if entry is None:  # gone meanwhile
                 continue
-            active = number > 0 and entry.record is not None and entry.record.generation == number
-            state = self._inventory.jail_view(entry.name).state.value
-            yield Use(jail=entry.name, generation=number, active=active, state=state)
+            for generation in _on(entry, resource):
+                release = entry.references.get(generation, ("", ""))[1]
+                if not (paths and self._hides(release, paths)):
+                    active = generation > 0 and entry.record is not None and entry.record.generation == generation
+                    state = self._inventory.jail_view(name).state.value
+                    yield Use(jail=name, generation=generation, active=active, state=state)
 
     def _hides(self, release: str, paths: list[str]) -> bool:
         """Say whether a release is mounted over all of these files of its base."""
         layer = self._inventory.releases.get(release)
         return layer is not None and all(path.startswith(f"{layer.record.manifest.mount_point}/") for path in paths)
+
+
+def _on(entry: JailEntry, resource: str) -> list[int]:
+    """Return the generations of a jail that run on a layer, the newest first; 0 for a copy that needs it."""
+    numbers = [number for number, layers in entry.references.items() if resource in map(_named, _KINDS, layers)]
+    needed = any(resource == _named(*path.partition("/")[::2]) for path in entry.layers)
+    return sorted(numbers, reverse=True) + ([0] if needed else [])
+
+
+_KINDS = ("bases", "apps")
+
+
+def _named(kind: str, name: str) -> str:
+    """Return the resource name of `bases` and a base's name, or `apps` and a release's (empty: none)."""
+    return "" if not name else f"bases/{name}" if kind == "bases" else _resource(name)
 
 
 def _resource(reference: str) -> str:

@@ -19,7 +19,6 @@ from jaild.rpc.moments import duration, timestamp
 from jaild.rpc.services import Service
 from jaild.v1 import contents_pb2, contents_pb2_grpc, histories_pb2, histories_pb2_grpc
 
-USES = 1000  # of a message
 _CHANGES = {
     model.ADDED: contents_pb2.FileChange.CHANGE_ADDED,
     model.REMOVED: contents_pb2.FileChange.CHANGE_REMOVED,
@@ -71,17 +70,13 @@ class ContentsServicer:
         asked = question(Kind(kind), getattr(request, kind))
         async with streams.closing(self._finding.find(asked)) as stream:
             async for found in stream:
-                first = contents_pb2.FindContentsResponse(
+                yield contents_pb2.FindContentsResponse(
                     layer=found.layer,
                     matches=map(_match_message, found.matches),
+                    uses=map(_use_message, found.uses),
                     not_indexed=found.not_indexed,
                     problems=found.problems,
                 )
-                first.uses.extend(map(_use_message, found.uses[:USES]))
-                yield first
-                for begin in range(USES, len(found.uses), USES):
-                    uses = map(_use_message, found.uses[begin : begin + USES])
-                    yield contents_pb2.FindContentsResponse(layer=found.layer, uses=uses)
 
     async def GetSbom(self, request: contents_pb2.GetSbomRequest, _: Context) -> contents_pb2.Sbom:  # noqa: N802
         """Return the bill of materials of a layer."""

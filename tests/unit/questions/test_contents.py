@@ -142,7 +142,7 @@ async def test_a_layer_with_many_users_comes_in_several_messages(
 ) -> None:
     for name in ("a", "b"):
         await create(with_bases, JailSpec(base="old", app="web/1"), name=name)
-    monkeypatch.setattr("jaild.questions.rpc.USES", 2)
+    monkeypatch.setattr("jaild.questions.finding.USES", 2)
     questions = with_bases.core.rooms.questions
     servicer: Any = ContentsServicer(questions.comparisons, questions.finding, questions.sboms)
     request = contents_pb2.FindContentsRequest(package="openssl<3.0.15")
