@@ -28,7 +28,7 @@ compiled: venv # what a daemon or a command imports
 deps: ## the system's programs that real tests and the demo need (installs them on Debian when root)
 	@.ci/deps
 
-demo: compiled ## two hosts, two bases (FreeBSD: BASES="A/base.txz B/base.txz"), Redis, a migration each way: build/demo.json; SHOW=1: with Prometheus, and stays to be looked at
+demo: compiled ## two hosts, two bases (FreeBSD: BASES="A/base.txz B/base.txz"), Redis, a migration each way: build/demo.json; SHOW=1: with Prometheus and the page, and stays to be looked at
 	@JAILD_REQUIRE_ALL=1 .ci/deps $(SHOW:1=show)
 	@mkdir -p build
 	$(PYTHON) -m tests.demo $(BASES) $(SHOW:1=--show)

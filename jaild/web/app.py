@@ -49,7 +49,7 @@ _EVENTS = "text/event-stream"
 Look = Callable[[Request], Awaitable[Shown]]
 
 
-def build(fleet: Fleet, keys: Keys, hosts: frozenset[str], clock: Callable[[], float] = time.time) -> Asgi:
+def build(fleet: Fleet, keys: Keys, clock: Callable[[], float] = time.time) -> Asgi:
     """Return the application, behind its gate. The fleet is watched as long as it runs."""
     answers = _Answers(fleet, keys, clock)
     pages = answers.pages
@@ -79,7 +79,7 @@ def build(fleet: Fleet, keys: Keys, hosts: frozenset[str], clock: Callable[[], f
             yield
             watching.cancel()
 
-    return Gate(Starlette(routes=[Mount(keys.prefix, routes=routes)], lifespan=lifespan), keys, hosts)
+    return Gate(Starlette(routes=[Mount(keys.prefix, routes=routes)], lifespan=lifespan), keys)
 
 
 class _Answers:

@@ -12,6 +12,7 @@ therefore one for a PREFIX that each run makes up, which nobody else's server is
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -53,15 +54,15 @@ class Keys:
     prefix: str = field(default_factory=lambda: f"/{secrets.token_urlsafe(9)}")
 
 
-def hosts_of(port: int) -> frozenset[str]:
-    """Return the values of a Host header that mean this machine's loopback, and no name that others choose."""
-    return frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))
+# What a Host header says where a browser went to this machine's loopback. Its port may be a tunnel's; another name is
+# one that somebody else had resolve to it (DNS rebinding).
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 
 
-def refusal(method: str, headers: Mapping[str, str], hosts: frozenset[str]) -> str:
+def refusal(method: str, headers: Mapping[str, str]) -> str:
     """Return why a request is refused whatever its token is, for people; '' if it is not."""
-    host = headers.get("host", "").lower()
-    if host not in hosts:
+    host = headers.get("host", "")
+    if _LOOPBACK.fullmatch(host) is None:
         return "this page is served to this machine only: ask for it by the address that `jailctl web` printed"
     if headers.get("sec-fetch-site", "") not in _OURS:
         return "another page asked for this one: type or paste the address that `jailctl web` printed"
@@ -80,10 +81,9 @@ def same(given: str, secret: str) -> bool:
 class Gate:
     """Lets a request through to `app`, which is asked for paths below the prefix, or refuses it."""
 
-    def __init__(self, app: Asgi, keys: Keys, hosts: frozenset[str]) -> None:
+    def __init__(self, app: Asgi, keys: Keys) -> None:
         self._app = app
         self._keys = keys
-        self._hosts = hosts
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Answer one request; no other kind of connection is taken."""
@@ -103,7 +103,7 @@ class Gate:
 
     def _answer(self, scope: MutableMapping[str, Any]) -> Response | None:
         headers = Headers(scope=scope)
-        why = refusal(scope["method"], headers, self._hosts)
+        why = refusal(scope["method"], headers)
         if why:
             return PlainTextResponse(f"{why}\n", 403)
         token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]

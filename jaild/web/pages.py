@@ -74,7 +74,7 @@ class Pages:
             "sites": sites,
             "concerns": concerns[:_CONCERNS],
             "more_concerns": max(0, len(concerns) - _CONCERNS),
-            "works": [(site, each) for site in sites for each in site.works],
+            "works": _told_once([(site, each) for site in sites for each in site.works]),
             "running": sum(site.row.running for site in sites),
             "owned": sum(site.row.jails for site in sites),
             "curves": {site.key: _curves(site, width=110, height=22) for site in sites},
@@ -216,6 +216,12 @@ def _curves(site: Site, name: str = "", width: int = 460, height: int = 80) -> l
         charts.memory(site.history.memory(name), times, width, height),
     )
     return [chart for chart in found if chart is not None]
+
+
+def _told_once(works: list[tuple[Site, work.Work]]) -> list[tuple[Site, work.Work]]:
+    """Leave out a migration that its source tells of, too."""
+    leaving = {each.about for _, each in works if each.what == "migrate"}
+    return [(site, each) for site, each in works if not (each.name.startswith("migrations/") and each.about in leaving)]
 
 
 def _past(site: Site) -> list[tuple[Site, work.Work]]:

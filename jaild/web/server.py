@@ -10,7 +10,7 @@ import uvicorn
 
 from jaild.client import AioApi
 from jaild.web.app import build
-from jaild.web.gate import Keys, hosts_of
+from jaild.web.gate import Keys
 from jaild.web.site import Fleet
 
 _GRACE = 1  # seconds that open streams get when it ends
@@ -40,7 +40,7 @@ def serve(
     address, port = listening.getsockname()[:2]
     keys = Keys()
     config = uvicorn.Config(
-        build(Fleet(daemons, interval), keys, hosts_of(port)),
+        build(Fleet(daemons, interval), keys),
         access_log=False,
         http="h11",
         interface="asgi3",

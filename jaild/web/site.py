@@ -2,8 +2,8 @@
 
 asking --answered--> watching --broke--> asking, later and later
 
-One stream of events says which jails to ask for again; no jail is polled. Only where something goes on is the daemon
-asked for operations every two seconds, since of their progress there are no events.
+One stream of events says which jails to ask for again; no jail is polled. Of operations there are no events: every two
+seconds the daemon is asked for its newest one, and where something goes on for all of it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from jaild.web.views import hosts, jails, work
 from jaild.web.views.hosts import Trouble
 
 SECONDS = 10.0  # for one answer from memory
-_BUSY, _IDLE = 2.0, 15.0  # seconds from one look to the next, if something goes on, if nothing does
+BUSY = 2.0  # seconds from one look to the next if something goes on; else it is only asked whether something does
+_IDLE = 15.0  # seconds from one look to the next if nothing does
 _WHOLE = 60.0  # seconds after which all jails are asked for again, whatever the events said
 _SOON = 0.3  # at least between two looks: what happens together is looked at together
 _LONGEST = 15.0  # between attempts to reach a daemon
@@ -134,10 +135,22 @@ class Site:
             await self._refresh(api, changed)
             self.asked, self.trouble, self.heard = True, None, time.time()
             self._sum_up()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_BUSY if self.works else _IDLE):
-                    await self._stirred.wait()
+            await self._until_new(api)
             await asyncio.sleep(_SOON)
+
+    async def _until_new(self, api: AioApi) -> None:
+        """Return when an event came, an operation began, which is no event, or it is time to look again."""
+        end = time.monotonic() + _IDLE
+        while time.monotonic() < end:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BUSY):
+                    await self._stirred.wait()
+            if self._stirred.is_set() or self.works:
+                return
+            newest = operations_pb2.ListOperationsRequest(name="operations", page_size=1)
+            found = (await api.operations.ListOperations(newest, timeout=SECONDS)).operations
+            if [each.name for each in found] != [each.name for each in self.operations[:1]]:
+                return
 
     async def _refresh(self, api: AioApi, changed: set[str]) -> None:
         self.host = await api.host.GetHost(host_pb2.GetHostRequest(), timeout=SECONDS)
@@ -217,7 +230,7 @@ def trouble(error: BaseException, endpoint: str) -> Trouble:
 
 def key_of(name: str, number: int) -> str:
     """Return a context's part of an address: its name, where that can stand in one."""
-    plain = name and all(each.isalnum() or each in "-_." for each in name) and name.isascii() and name.strip(".")
+    plain = name and all(each.isalnum() or each in "-_.@" for each in name) and name.isascii() and name.strip(".")
     return name if plain else f"~{number}"
 
 

@@ -26,7 +26,7 @@ from tests.demo.screen import Screen
 from tests.patience import patient
 
 _TEMPLATES = CHECKOUT / "templates" / "monitoring"
-_PROMETHEUS = 9090
+_PROMETHEUS, _WEB = 9090, 8420
 _COMES = patient(30.0)  # seconds for a program to say where it is
 
 
@@ -47,6 +47,7 @@ class Sight:
 def sights(daemons: Daemons, folder: Path) -> Iterator[Sight]:
     """Yield all of them. What they need to know lies in `folder`."""
     yield _prometheus(daemons, folder)
+    yield _web()
 
 
 class Sights:
@@ -141,3 +142,9 @@ def _prometheus(daemons: Daemons, folder: Path) -> Sight:
     ]
     graph = "/graph?g0.expr=jaild_jail_state&g0.tab=1&g1.expr=rate(jaild_stream_bytes_total%5B1m%5D)&g1.tab=0"
     return Sight(name="Prometheus", argv=argv, port=_PROMETHEUS, paths=("/targets", "/alerts", graph))
+
+
+def _web() -> Sight:
+    jailctl = (sys.executable, "-c", "from jaild.cli.main import main; main()")
+    argv = [*jailctl, "web", "operator@alpha", "operator@beta", "--port", str(_WEB), "--interval", "5s"]
+    return Sight(name="Page", argv=argv, port=_WEB, address=r"http://127\.0\.0\.1:\d+/\?token=\S+")

@@ -22,7 +22,9 @@ from tests.integrations.servers import eventually
 pytestmark = [pytest.mark.real("prometheus", *LINUX_HOST), pytest.mark.timeout(900)]  # a first run builds the bases
 
 
-def test_prometheus_is_seen_from_this_machine_and_sees_both_hosts_until_an_interrupt(tmp_path: Path) -> None:
+def test_prometheus_and_the_page_are_seen_from_this_machine_and_see_both_hosts_until_an_interrupt(
+    tmp_path: Path,
+) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "tests.demo", str(tmp_path / "demo.json"), "--show"],
         cwd=CHECKOUT,
@@ -33,8 +35,9 @@ def test_prometheus_is_seen_from_this_machine_and_sees_both_hosts_until_an_inter
         start_new_session=True,
     ) as demo:
         try:
-            name, page = _told(demo)
-            eventually(lambda: _up(page) == {"alpha": "1", "beta": "1"}, "both hosts are scraped")
+            name, prometheus, page = _told(demo)
+            eventually(lambda: _up(prometheus) == {"alpha": "1", "beta": "1"}, "both hosts are scraped")
+            eventually(lambda: _shown(page) == {"alpha": "up", "beta": "up"}, "both hosts are on the page")
         finally:
             demo.send_signal(signal.SIGINT)
             rest, _ = demo.communicate(timeout=120)
@@ -42,16 +45,18 @@ def test_prometheus_is_seen_from_this_machine_and_sees_both_hosts_until_an_inter
     assert leftovers.find(name, workspace.ROOT / name) == []
 
 
-def _told(demo: subprocess.Popen[str]) -> tuple[str, str]:
-    """The run's name, and the address of its Prometheus."""
+def _told(demo: subprocess.Popen[str]) -> tuple[str, str, str]:
+    """The run's name, and the addresses of its Prometheus and its page."""
     assert demo.stdout is not None
-    name, said = "", list[str]()
+    name, prometheus, said = "", "", list[str]()
     for line in demo.stdout:
         said.append(line)
         if "a daemon and a pool each" in line:
             name = line.partition(":")[0]
         if found := re.match(r"Prometheus: (http://[\d.:]+)/targets", line):
-            return name, found[1]
+            prometheus = found[1]
+        if found := re.match(r"Page: (http://\S+)", line):
+            return name, prometheus, found[1]
     raise AssertionError("".join(said))
 
 
@@ -62,3 +67,12 @@ def _up(page: str) -> dict[str, str]:
     except (urllib.error.URLError, ConnectionError):  # it is starting
         return {}
     return {row["metric"]["instance"]: row["value"][1] for row in rows}
+
+
+def _shown(page: str) -> dict[str, str]:
+    """The hosts' states, as a browser that keeps cookies sees them."""
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(page, timeout=10) as answer:
+        text = answer.read().decode()
+    rows = re.findall(r'<tr id="h-operator@(\w+)">.*?<td><span class="badge \w+">(\w+)<', text, re.DOTALL)
+    return dict(rows)

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from jaild import client
 from jaild.v1 import host_pb2, jails_pb2
 from jaild.web.app import build
-from jaild.web.gate import Keys, hosts_of
+from jaild.web.gate import Keys
 from jaild.web.site import Fleet
 from tests.unit.web.daemon import Daemon
 
@@ -80,7 +80,7 @@ def fleet(daemon: Daemon, folder: Path) -> Fleet:
 def browser(fleet: Fleet) -> Iterator[Browser]:
     """A browser, when both sites were asked."""
     keys = Keys()
-    with TestClient(build(fleet, keys, hosts_of(PORT)), base_url=ORIGIN) as http:
+    with TestClient(build(fleet, keys), base_url=ORIGIN) as http:
         made = Browser(http, fleet, keys)
         alpha, beta = fleet.sites
         made.until(lambda: alpha.asked and beta.trouble)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jaild.web.gate import COOKIE, hosts_of, refusal
+from jaild.web.gate import COOKIE, refusal
 from tests.unit.web.conftest import ORIGIN, Browser
 
-HOSTS = hosts_of(8420)
 HOST = {"host": "127.0.0.1:8420"}
 
 
@@ -18,8 +17,10 @@ HOST = {"host": "127.0.0.1:8420"}
         ("GET", {"host": "localhost:8420"}, False),
         ("GET", {"host": "[::1]:8420"}, False),
         ("GET", {}, True),
-        ("GET", {"host": "127.0.0.1:8421"}, True),
-        ("GET", {"host": "127.0.0.1"}, True),
+        ("GET", {"host": "127.0.0.1:9000"}, False),  # through a tunnel
+        ("GET", {"host": "127.0.0.1"}, False),
+        ("GET", {"host": "127.0.0.1.evil.example"}, True),
+        ("GET", {"host": "127.0.0.1:8420@evil.example"}, True),
         ("GET", {"host": "evil.example:8420"}, True),  # a name that was made to mean 127.0.0.1
         ("GET", HOST | {"sec-fetch-site": "none"}, False),
         ("GET", HOST | {"sec-fetch-site": "same-origin"}, False),
@@ -36,7 +37,7 @@ HOST = {"host": "127.0.0.1:8420"}
 def test_a_request_is_refused_whatever_its_token_if_it_is_none_of_ours(
     method: str, headers: dict[str, str], *, refused: bool
 ) -> None:
-    assert bool(refusal(method, headers, HOSTS)) is refused
+    assert bool(refusal(method, headers)) is refused
 
 
 def test_the_token_becomes_a_cookie_and_leaves_the_address_bar(browser: Browser) -> None:

@@ -18,6 +18,7 @@ from jaild.v1 import (
     migrations_pb2,
     rollouts_pb2,
 )
+from jaild.web.views import work
 from tests.unit.cli.daemon import operation, status
 from tests.unit.web.conftest import Browser
 from tests.unit.web.daemon import Daemon
@@ -286,3 +287,20 @@ def test_the_page_loads_nothing_from_elsewhere(browser: Browser) -> None:
         assert "http:" not in text
         assert "https:" not in text
         assert "//" not in text.replace("unix://", "").replace("// ", "")
+
+
+def test_a_migration_between_two_hosts_of_the_page_is_told_once(browser: Browser, daemon: Daemon) -> None:
+    moving = operation(kind="migrate", phase="seed")
+    coming = migrations_pb2.Migration(
+        name="migrations/1", jail="jails/web", phase="receiving", source="alpha", target="beta"
+    )
+    daemon.answers["ListOperations"] = operations_pb2.ListOperationsResponse(operations=[moving])
+    daemon.tell("host.ready", "host")
+    alpha, beta = browser.fleet.sites
+    browser.until(lambda: alpha.works)
+    beta.works = [work.of_migration(coming)]
+    page = browser.text()
+    assert "1 under way" in page
+    assert "migrations/1" not in page
+    beta.works = [work.of_migration(migrations_pb2.Migration(name="migrations/1", jail="jails/db", phase="receiving"))]
+    assert "2 under way" in browser.text()

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import click
 import pytest
+from google.longrunning import operations_pb2
 
 from jaild import client
 from jaild.v1 import events_pb2, jails_pb2, stats_pb2
+from jaild.web import site as site_module
 from jaild.web.site import News, Site, key_of
 from jaild.web.views import jails
-from tests.unit.cli.daemon import status
+from tests.unit.cli.daemon import operation, status
 from tests.unit.web.daemon import Daemon
 
 JAIL = jails_pb2.Jail
@@ -48,6 +50,20 @@ async def test_an_event_has_its_jail_asked_for_and_no_other(daemon: Daemon) -> N
         assert [asked.name for asked in daemon.requests(jails_pb2.GetJailRequest)] == ["jails/web"]
         assert len(daemon.requests(jails_pb2.ListJailsRequest)) == 1
         assert len(daemon.requests(events_pb2.WatchEventsRequest)) == 1
+
+
+async def test_an_operation_that_begins_is_seen_though_it_is_no_event(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_module, "BUSY", 0.01)
+    async with watched(daemon) as site:
+        daemon.answers["ListOperations"] = operations_pb2.ListOperationsResponse(operations=[operation(phase="seed")])
+        await until(site, lambda: site.works)
+        daemon.answers["ListOperations"] = operations_pb2.ListOperationsResponse(
+            operations=[operation(jails_pb2.Jail())]
+        )
+        await until(site, lambda: not site.works)
+        assert len(daemon.requests(jails_pb2.ListJailsRequest)) == 1
 
 
 async def test_a_jail_that_is_gone_goes(daemon: Daemon) -> None:
@@ -145,7 +161,8 @@ async def test_usage_that_cannot_be_measured_is_told_and_all_else_goes_on(daemon
 
 
 @pytest.mark.parametrize(
-    ("name", "key"), [("alpha", "alpha"), ("a.b-c_1", "a.b-c_1"), ("a/b", "~3"), ("..", "~3"), ("é", "~3"), ("", "~3")]
+    ("name", "key"),
+    [("alpha", "alpha"), ("ops@a.b-c_1", "ops@a.b-c_1"), ("a/b", "~3"), ("..", "~3"), ("é", "~3"), ("", "~3")],
 )
 def test_a_context_has_a_name_that_can_stand_in_an_address(name: str, key: str) -> None:
     assert key_of(name, 3) == key
