@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[4]
 GOLDEN = ROOT / "tests" / "golden" / "freebsd-service.txt"
 FREEBSD = ROOT / "templates" / "freebsd"
 PORT = FREEBSD / "port"
+_DEPENDENCY = re.compile(r"PYTHON_PKGNAMEPREFIX\}([A-Za-z0-9-]+)>=([^:]+):")
 SCRIPTS = [ROOT / "rc.d" / "jaild", ROOT / "rc.d" / "jaild_jails", FREEBSD / "periodic" / "daily" / "480.jaild"]
 MAKEFILE = (PORT / "Makefile").read_text()
 
@@ -212,7 +213,22 @@ def test_the_port_depends_on_what_the_project_depends_on_in_no_lower_versions() 
         wanted[name] = versions
     block = MAKEFILE.partition("RUN_DEPENDS=")[2].partition("\n\n")[0]
     found = {}
-    for name, versions in re.findall(r"PYTHON_PKGNAMEPREFIX\}([a-z0-9-]+)>=([^:]+):", block):
+    for name, versions in _DEPENDENCY.findall(block):
         found[name] = re.sub(r"(\d),1\b", r"\1", versions).replace("<", ",<")  # the port's epoch
     assert found == wanted
     assert f"USES=\t\tpython:{project['requires-python'].removeprefix('>=')}+\n" in MAKEFILE
+
+
+def test_the_port_has_an_option_for_each_extra_of_those_who_run_it() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    wanted = {extra.upper(): sorted(of) for extra, of in extras.items() if of and extra not in {"test", "dev", "proto"}}
+    blocks = re.findall(r"^([A-Z]+)_RUN_DEPENDS=((?:.*\\\n)*.*)", MAKEFILE, re.MULTILINE)
+    found = {
+        option: sorted(f"{name.lower()}>={version}" for name, version in _DEPENDENCY.findall(block))
+        for option, block in blocks
+    }
+    assert found == wanted
+    options = MAKEFILE.partition("OPTIONS_DEFINE=\t")[2].partition("\n")[0].split()
+    assert options == ["EXAMPLES", *sorted(wanted)]
+    for folder in MAKEFILE.partition('COPYTREE_SHARE} "')[2].partition('"')[0].split():
+        assert (ROOT / "templates" / folder).is_dir()
