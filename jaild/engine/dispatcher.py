@@ -65,7 +65,7 @@ def admit(pending: Sequence[Operation], kind: str, duplicate: Operation | None) 
         return Denied(
             reason,
             f"{last.name} ({last.kind}) is under way; {kind} has to wait until it is over",
-            f"wait for {last.name}, or cancel it",
+            f"wait for it: jailctl operation wait {last.id}; or cancel it: jailctl operation cancel {last.id}",
         )
     if len(pending) >= QUEUE_LIMIT:
         return Denied(

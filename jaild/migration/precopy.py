@@ -217,5 +217,5 @@ def _over_budget(session: MigrationSession, fixed: FixedCost, predicted: float) 
     else:
         rounds = quantity.count(len(session.rounds), "round")
         told = f"after {rounds} {told}; beside the last increment it is {fixed.seconds:.1f} s: {fixed}"
-    hint = fixed.remedies(predicted, allowed)
+    hint = fixed.hint(predicted, allowed)
     return FailedPreconditionError("DOWNTIME_OVER_BUDGET", told, hint=hint, resource=f"jails/{session.jail}")

@@ -114,7 +114,7 @@ class MigrationTest:
                 message=f"the downtime is predicted to be {low}{predicted:.1f} s, {budget:.1f} s are allowed; beside "
                 f"the last increment it is {fixed.seconds:.1f} s: {fixed}",
                 subject=session.target,
-                hint=fixed.remedies(predicted, budget),
+                hint=fixed.hint(predicted, budget),
             )
             plan = msgspec.structs.replace(plan, problems=(*plan.problems, problem))
         session.handle.note(

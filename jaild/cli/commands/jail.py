@@ -21,7 +21,7 @@ from jaild.cli.output import listing, render
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
 from jaild.cli.output.human import printable
-from jaild.cli.output.listing import Column, Look, listed
+from jaild.cli.output.listing import SHORTEST, Column, Look, listed
 from jaild.model.jails.redaction import REDACTED
 from jaild.model.quantity import count, size
 from jaild.v1 import jails_pb2
@@ -218,7 +218,8 @@ def _note(jail: jails_pb2.Jail) -> str:
     peer = f"peer {jail.peer}" if jail.peer else ""
     staged = f"generation {jail.staged.generation} is staged" if jail.HasField("staged") else ""
     behind = f"behind {jail.spec.channel} ({short(jail.behind)})" if jail.behind else ""
-    return jail.message or jail.operation or jail_recovery.standby_note(jail) or peer or staged or behind
+    under_way = f"operation {short(jail.operation)[:SHORTEST]}" if jail.operation else ""
+    return jail.message or under_way or jail_recovery.standby_note(jail) or peer or staged or behind
 
 
 _OF_ONE = {"HEALTH", "UP"}  # columns that beside a context there is no room for

@@ -18,7 +18,7 @@ from jaild.cli.client.settings import Form, Settings
 from jaild.cli.output import render
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_SHORTEST = 8  # characters of an id
+SHORTEST = 8  # characters of an id
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def table(look: Look, found: Sequence[Any], columns: Sequence[Column]) -> None:
 
 def shortened(ids: Sequence[str]) -> list[str]:
     """Return the shortest beginnings of one length, eight characters at least, that tell ids apart."""
-    length = _SHORTEST
+    length = SHORTEST
     while len({each[:length] for each in ids}) < len(set(ids)):
         length += 1
     return [each[:length] for each in ids]

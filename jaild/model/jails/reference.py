@@ -192,7 +192,7 @@ def _told(place: _Place) -> Field:
         words=words if place.field is not None else place.words,
         is_required=found.is_required,
         default=found.default,
-        example=found.example,
+        example=found.example or below[0].example,
         fields=below,
     )
 

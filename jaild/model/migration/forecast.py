@@ -35,7 +35,7 @@ class FixedCost:
         told = [str(self.parts), *(f"{value:.1f} s {why}" for why, value in other.items() if value)]
         return ", ".join(filter(None, told))
 
-    def remedies(self, predicted: float, allowed: float) -> str:
+    def hint(self, predicted: float, allowed: float) -> str:
         """Return what can be done about `predicted` seconds where only `allowed` are."""
         enough = f"--max-downtime {math.floor(predicted) + 1}s" + (" or longer" if self.at_least else "")
         other = "see why the jail stops or starts slowly" if self.seconds > allowed else "migrate when less is written"

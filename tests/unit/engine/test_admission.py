@@ -32,7 +32,7 @@ def test_nothing_follows_what_takes_the_jail_away(last: str, reason: str) -> Non
     assert isinstance(decision, Denied)
     assert decision.reason == reason
     assert f"operations/id-of-{last}" in decision.message
-    assert f"operations/id-of-{last}" in decision.hint
+    assert f"jailctl operation cancel id-of-{last}" in decision.hint
 
 
 def test_a_jail_may_be_taken_away_behind_what_is_queued() -> None:

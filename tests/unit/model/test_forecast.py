@@ -143,10 +143,10 @@ def test_a_downtime_that_was_too_long_is_told_by_its_parts() -> None:
 
 def test_what_helps_against_a_downtime_over_budget_is_told_by_flags_and_by_what_it_is_over_by() -> None:
     known = FixedCost(1.5, at_least=False, parts=Parts(), allowance=0.0, learned=0.0)
-    assert known.remedies(9.2, 5.0) == (
+    assert known.hint(9.2, 5.0) == (
         "allow more: --max-downtime 10s; migrate when less is written; or migrate with --proceed"
     )
     unknown = FixedCost(6.0, at_least=True, parts=Parts(), allowance=0.0, learned=0.0)
-    assert unknown.remedies(6.0, 5.0) == (
+    assert unknown.hint(6.0, 5.0) == (
         "allow more: --max-downtime 7s or longer; see why the jail stops or starts slowly; or migrate with --proceed"
     )
