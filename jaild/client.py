@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf import descriptor_pool, message_factory
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from jaild.restraints import restrained
+from jaild.restraints import aio_restrained, restrained
 from jaild.v1 import (
     apps_pb2_grpc,
     base_making_pb2_grpc,
@@ -210,22 +211,22 @@ def connect(address: str = DEFAULT_ADDRESS, tls: Tls | None = None) -> Api:
 def connect_aio(address: str = DEFAULT_ADDRESS, tls: Tls | None = None) -> AioApi:
     """Return the same for the event loop that runs now. Where a connection broke, it is another one that is made."""
     address = _target(address)
-    return AioApi(address, _channel(grpc.aio, address, tls))
+    return AioApi(address, aio_restrained(partial(_channel, grpc.aio, address, tls)))
 
 
 def _target(address: str) -> str:
     return f"unix://{address}" if address.startswith("/") else address
 
 
-def _channel(transport: Any, address: str, tls: Tls | None) -> Any:
-    """Return a channel of `grpc` or of `grpc.aio`."""
+def _channel(transport: Any, address: str, tls: Tls | None, **further: Any) -> Any:
+    """Return a channel of `grpc` or of `grpc.aio`, which takes `further` arguments."""
     if tls is None:
-        return transport.insecure_channel(address, options=_OPTIONS)
+        return transport.insecure_channel(address, options=_OPTIONS, **further)
     credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
     options = list(_OPTIONS)
     if tls.server_name:
         options.append(("grpc.ssl_target_name_override", tls.server_name))
-    return transport.secure_channel(address, credentials, options=options)
+    return transport.secure_channel(address, credentials, options=options, **further)
 
 
 def pages(method: Callable[..., Any], request: Any, field: str, limit: int = 0) -> list[Any]:

@@ -8,7 +8,7 @@ server reflection, and once for each kind of request; not for those that have ha
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -62,33 +62,83 @@ class _Restrained(grpc.UnaryUnaryClientInterceptor, grpc.StreamUnaryClientInterc
         return continuation(details, itertools.chain((first,), requests))
 
     def _require(self, request: Message) -> None:
-        for field, _ in request.ListFields():
-            kind: Any = request.DESCRIPTOR
-            if field.name not in _FIELDS or kind.name in _ALWAYS[field.name]:
-                continue
-            if field.name not in self._fields(kind.full_name):
-                raise NotHeldBackError(field.name)
-
-    def _fields(self, message: str) -> frozenset[str]:
+        if not (held_back := _held_back(request)):
+            return
+        message = str(request.DESCRIPTOR.full_name)
         if message not in self._known:
-            self._known[message] = frozenset(self._asked(message))
-        return self._known[message]
+            try:
+                answers = list(self._reflection.ServerReflectionInfo(iter((_question(message),)), timeout=_SECONDS))
+            except grpc.RpcError as error:
+                if error.code() not in _NO_REFLECTION:
+                    raise
+                answers = []
+            self._known[message] = _fields(answers, message)
+        _require_known(held_back, self._known[message])
 
-    def _asked(self, message: str) -> Iterator[str]:
-        request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=message)
+
+class _AioRestrained(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]  # none at run time
+    """The same on an event loop; uploads are not looked at there."""
+
+    def __init__(self) -> None:
+        self._reflection: Any = None
+        self._known: dict[str, frozenset[str]] = {}
+
+    def asks_over(self, channel: grpc.aio.Channel) -> None:
+        """Take the channel, which is made with it."""
+        self._reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
+
+    async def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        """Send a request."""
+        if held_back := _held_back(request):
+            message = str(request.DESCRIPTOR.full_name)
+            if message not in self._known:
+                self._known[message] = _fields(await self._asked(message), message)
+            _require_known(held_back, self._known[message])
+        return await continuation(details, request)
+
+    async def _asked(self, message: str) -> list[Any]:
         try:
-            (answer,) = self._reflection.ServerReflectionInfo(iter((request,)), timeout=_SECONDS)
-        except grpc.RpcError as error:
+            call = self._reflection.ServerReflectionInfo(iter((_question(message),)), timeout=_SECONDS)
+            return [answer async for answer in call]
+        except grpc.aio.AioRpcError as error:
             if error.code() in _NO_REFLECTION:
-                return
+                return []
             raise
-        for raw in answer.file_descriptor_response.file_descriptor_proto:
-            file = descriptor_pb2.FileDescriptorProto.FromString(raw)
-            for kind in file.message_type:
-                if f"{file.package}.{kind.name}" == message:
-                    yield from (field.name for field in kind.field)
+
+
+def _held_back(request: Message) -> list[str]:
+    """Return what a request sets that holds it back, and that not every daemon knows of it."""
+    kind: Any = request.DESCRIPTOR
+    fields = [field.name for field, _ in request.ListFields()]
+    return [name for name in fields if name in _FIELDS and kind.name not in _ALWAYS[name]]
+
+
+def _question(message: str) -> Any:
+    return reflection_pb2.ServerReflectionRequest(file_containing_symbol=message)
+
+
+def _fields(answers: Sequence[Any], message: str) -> frozenset[str]:
+    """Return a message's fields, as a daemon tells them; none if it does not know the message."""
+    raw = [file for answer in answers for file in answer.file_descriptor_response.file_descriptor_proto]
+    files = map(descriptor_pb2.FileDescriptorProto.FromString, raw)
+    kinds = [kind for file in files for kind in file.message_type if f"{file.package}.{kind.name}" == message]
+    return frozenset(field.name for kind in kinds for field in kind.field)
+
+
+def _require_known(held_back: Sequence[str], known: frozenset[str]) -> None:
+    for field in held_back:
+        if field not in known:
+            raise NotHeldBackError(field)
 
 
 def restrained(channel: grpc.Channel) -> grpc.Channel:
     """Return a channel over which `NotHeldBackError` is raised instead of sending what would do more than is asked."""
     return grpc.intercept_channel(channel, _Restrained(channel))
+
+
+def aio_restrained(open_channel: Callable[..., grpc.aio.Channel]) -> grpc.aio.Channel:
+    """Return such a channel for an event loop: `open_channel` is given `interceptors`."""
+    restraint = _AioRestrained()
+    channel = open_channel(interceptors=[restraint])
+    restraint.asks_over(channel)
+    return channel

@@ -23,9 +23,10 @@ from starlette.staticfiles import StaticFiles
 
 from jaild.cli.output import render
 from jaild.cli.output.exits import Exit
-from jaild.cli.output.failures import Failure, from_rpc
+from jaild.cli.output.failures import Failure, from_rpc, not_held_back
 from jaild.cli.output.human import printable
 from jaild.model.quantity import count, size
+from jaild.restraints import NotHeldBackError
 from jaild.web import live
 from jaild.web.actions import ACTIONS, Action
 from jaild.web.gate import Asgi, Gate, Keys, same
@@ -168,13 +169,15 @@ class _Answers:
 
 
 _NOT_FOUND = 404
-_TOLD = (grpc.RpcError, click.ClickException, NoSuchPageError)
+_TOLD = (grpc.RpcError, click.ClickException, NoSuchPageError, NotHeldBackError)
 
 
 def _failure(error: Exception, name: str) -> tuple[Failure, int]:
     """Return a failure as jailctl tells it, and the status of HTTP that is nearest."""
     if isinstance(error, grpc.RpcError):
         return from_rpc(error, name), _STATUS.get(error.code(), 502)
+    if isinstance(error, NotHeldBackError):
+        return not_held_back(error), 403
     if isinstance(error, Failure):
         return error, 403
     if isinstance(error, click.ClickException):  # a context that cannot be used

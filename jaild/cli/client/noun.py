@@ -8,15 +8,15 @@ from typing import Any
 import click
 import grpc
 
-from jaild import restraints
 from jaild.cli.client import contexts, ids, references
 from jaild.cli.client.connection import READ_SECONDS, connect
 from jaild.cli.client.group import Group
 from jaild.cli.client.settings import Form, Settings, options
 from jaild.cli.output import render
 from jaild.cli.output.exits import Exit
-from jaild.cli.output.failures import Failure, from_rpc
+from jaild.cli.output.failures import Failure, from_rpc, not_held_back
 from jaild.cli.output.human import printable
+from jaild.restraints import NotHeldBackError
 from jaild.v1 import host_pb2, jails_pb2
 
 _JAIL = jails_pb2.Jail
@@ -73,12 +73,8 @@ class Verb(click.Command):
         except Failure as failure:
             contexts.completed(failure)
             raise
-        except restraints.NotHeldBackError as error:
-            raise Failure(
-                f"{error}: nothing was sent",
-                Exit.REFUSED,
-                hint="update the daemon, or ask without it if you mean to do it now",
-            ) from error
+        except NotHeldBackError as error:
+            raise not_held_back(error) from error
         except (KeyboardInterrupt, click.Abort) as error:
             raise Failure("interrupted", Exit.ABORTED) from error
 

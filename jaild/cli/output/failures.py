@@ -13,6 +13,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from jaild.cli.output import human, problems
 from jaild.cli.output.exits import Exit, for_operation, for_request
 from jaild.client import DETAILS
+from jaild.restraints import NotHeldBackError
 from jaild.v1 import common_pb2
 
 _UNREACHABLE = (
@@ -113,6 +114,12 @@ def _plain(said: str) -> str:
     """Return why there is no connection, of what gRPC says, in words for people."""
     found = next((plain for words, plain in _PLAIN.items() if words in said), "")
     return found or _CHAIN.sub("", said)
+
+
+def not_held_back(error: NotHeldBackError) -> Failure:
+    """Return the failure of what was not sent, since the daemon would do more than was asked."""
+    hint = "update the daemon, or ask without it if you mean to do it now"
+    return Failure(f"{error}: nothing was sent", Exit.REFUSED, hint=hint)
 
 
 def from_rpc(error: grpc.RpcError, endpoint: str) -> Failure:

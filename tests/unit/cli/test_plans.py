@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 
+from jaild import client
 from jaild.cli.output.exits import Exit
+from jaild.restraints import NotHeldBackError
 from jaild.v1 import bases_pb2, common_pb2, host_pb2, jails_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation
@@ -107,3 +109,11 @@ def test_a_daemon_that_knows_plans_is_asked_for_them(jailctl: Run, daemon: Daemo
     daemon.answers = [operation(plan, kind="stop")] * 2
     assert jailctl("jail", "stop", "web", "db", "--plan").exit_code == Exit.OK
     assert [request.validate_only for request in daemon.asked(jails_pb2.StopJailRequest)] == [True, True]
+
+
+async def test_the_client_of_an_event_loop_asks_no_more_of_it_either(older: Daemon) -> None:
+    async with client.connect_aio(older.address) as api:
+        with pytest.raises(NotHeldBackError, match="validate_only"):
+            await api.jails.StopJail(jails_pb2.StopJailRequest(name="jails/web", validate_only=True))
+        older.answers = [operation(jails_pb2.Jail(name="jails/web"))]
+        assert (await api.jails.StopJail(jails_pb2.StopJailRequest(name="jails/web"))).done

@@ -14,6 +14,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.rpc import code_pb2, status_pb2
+from grpc_reflection.v1alpha import reflection
 
 from jaild import v1
 from jaild.v1 import events_pb2
@@ -37,6 +38,7 @@ class Daemon:
         self._over = False
         self._server = grpc.server(futures.ThreadPoolExecutor(64))
         self._server.add_generic_rpc_handlers((_Handlers(self),))
+        reflection.enable_server_reflection((reflection.SERVICE_NAME,), self._server)
         self._server.add_insecure_port(self.address)
 
     def start(self) -> None:
