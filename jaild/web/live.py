@@ -8,10 +8,13 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import click
+import grpc
+
 from jaild.cli.output.human import printable
 from jaild.v1 import jails_pb2
 from jaild.web.pages import Shown
-from jaild.web.site import Site
+from jaild.web.site import Site, trouble
 
 _QUIET = 10.0  # seconds after which a page is made again though nothing is new: it tells how long ago things were
 PACE = 0.5  # seconds between two makings at least
@@ -39,9 +42,12 @@ async def updates(look: Callable[[], Awaitable[Shown]], draw: Callable[[Shown], 
 async def log(site: Site, jail: str) -> AsyncIterator[str]:
     """Yield what a jail wrote last, and then what it writes, as events with a text in JSON."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    async with site.connect() as api:
-        stream = api.jails.TailLogs(jails_pb2.TailLogsRequest(name=jail, lines=_LINES, follow=True))
-        yield ":\n\n"
-        async for piece in stream:
-            text = printable(_COLOURS.sub("", decoder.decode(piece.data)).replace("\r\n", "\n"))
-            yield event("log", json.dumps(text))
+    yield ":\n\n"
+    try:
+        async with site.connect() as api:
+            asked = jails_pb2.TailLogsRequest(name=jail, lines=_LINES, follow=True)
+            async for piece in api.jails.TailLogs(asked):
+                text = printable(_COLOURS.sub("", decoder.decode(piece.data)).replace("\r\n", "\n"))
+                yield event("log", json.dumps(text))
+    except (grpc.RpcError, click.UsageError) as error:  # the browser asks again after some seconds
+        yield event("log", json.dumps(f"(no log: {printable(trouble(error, site.name).message)})\n"))

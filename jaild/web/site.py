@@ -27,6 +27,7 @@ from jaild.v1 import evacuations_pb2, events_pb2, host_pb2, jails_pb2, migration
 from jaild.web.history import History, measured
 from jaild.web.views import hosts, jails, work
 from jaild.web.views.hosts import Trouble
+from jaild.web.views.words import Tone
 
 SECONDS = 10.0  # for one answer from memory
 BUSY = 2.0  # seconds from one look to the next if something goes on; else it is only asked whether something does
@@ -145,7 +146,7 @@ class Site:
             with suppress(TimeoutError):
                 async with asyncio.timeout(BUSY):
                     await self._stirred.wait()
-            if self._stirred.is_set() or self.works:
+            if self._stirred.is_set() or any(each.tone is Tone.BUSY for each in self.works):
                 return
             newest = operations_pb2.ListOperationsRequest(name="operations", page_size=1)
             found = (await api.operations.ListOperations(newest, timeout=SECONDS)).operations
@@ -155,8 +156,7 @@ class Site:
     async def _refresh(self, api: AioApi, changed: set[str]) -> None:
         self.host = await api.host.GetHost(host_pb2.GetHostRequest(), timeout=SECONDS)
         before = {metadata(each).target for each in self.operations if not each.done}
-        listing = operations_pb2.ListOperationsRequest(name="operations", page_size=_LISTED)
-        self.operations = list((await api.operations.ListOperations(listing, timeout=SECONDS)).operations)
+        self.operations = await self._operations(api)
         rollouts = rollouts_pb2.ListRolloutsRequest(page_size=_LISTED)
         self.rollouts = list((await api.rollouts.ListRollouts(rollouts, timeout=SECONDS)).rollouts)
         evacuations = evacuations_pb2.ListEvacuationsRequest(page_size=_LISTED)
@@ -165,6 +165,22 @@ class Site:
         self.migrations = list((await api.migrations.ListMigrations(migrations, timeout=SECONDS)).migrations)
         after = {metadata(each).target for each in self.operations if not each.done}
         await self._refresh_jails(api, {name for name in changed | before | after if name.startswith("jails/")})
+
+    async def _operations(self, api: AioApi) -> list[Any]:
+        """Return the newest operations, and older ones that still go on."""
+        listing = operations_pb2.ListOperationsRequest(name="operations", page_size=_LISTED)
+        found = list((await api.operations.ListOperations(listing, timeout=SECONDS)).operations)
+        going = {each.name for each in self.operations if not each.done} | {
+            row.operation for row in self.jails.values()
+        }
+        for name in sorted(going - {each.name for each in found} - {""})[:_MANY]:
+            try:
+                asked = operations_pb2.GetOperationRequest(name=name)
+                found.append(await api.operations.GetOperation(asked, timeout=SECONDS))
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.NOT_FOUND:
+                    raise
+        return found
 
     async def _refresh_jails(self, api: AioApi, names: set[str]) -> None:
         if len(names) > _MANY or not self._listed or time.monotonic() - self._listed > _WHOLE:

@@ -53,6 +53,7 @@ class JailRow:
     started: Timestamp
     replicas: tuple[Replica, ...]
     copy: bool
+    operation: str
     note: str
     concerns: tuple[Concern, ...]
     found: str
@@ -78,6 +79,7 @@ def row(jail: jails_pb2.Jail) -> JailRow:
         started=jail.start_time,
         replicas=tuple(map(_replica, () if word in COPIES else jail.standbys)),
         copy=word in COPIES,
+        operation=jail.operation,
         note=_note(jail, word),
         concerns=tuple(_concerns(jail, word, health)),
         found="\0".join((name, word, health, base, release, *jail.spec.network.addresses, *labels)).lower(),

@@ -12,6 +12,7 @@ from jaild.v1 import jails_pb2
 from jaild.web import live
 from jaild.web.pages import Shown
 from jaild.web.site import News, Site
+from tests.unit.cli.daemon import status
 from tests.unit.web.daemon import Daemon
 
 
@@ -50,3 +51,10 @@ async def test_a_log_comes_as_text_without_a_terminals_colours(daemon: Daemon) -
     ]
     (asked,) = daemon.requests(jails_pb2.TailLogsRequest)
     assert (asked.name, asked.follow) == ("jails/web", True)
+
+
+async def test_a_log_that_breaks_off_says_why(daemon: Daemon) -> None:
+    daemon.answers["TailLogs"] = status("NOT_FOUND", "JAIL_NOT_FOUND", "there is no such jail")
+    site = Site("alpha", "alpha", partial(client.connect_aio, daemon.address), News())
+    told = [each async for each in live.log(site, "jails/gone")]
+    assert told == [":\n\n", 'event: log\ndata: "(no log: there is no such jail)\\n"\n\n']

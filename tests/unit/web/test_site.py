@@ -66,6 +66,21 @@ async def test_an_operation_that_begins_is_seen_though_it_is_no_event(
         assert len(daemon.requests(jails_pb2.ListJailsRequest)) == 1
 
 
+async def test_an_operation_goes_on_being_told_though_many_were_begun_since(daemon: Daemon) -> None:
+    daemon.answers["GetOperation"] = operation(phase="seed", name="operations/old")
+    daemon.answers["ListJails"] = jails_pb2.ListJailsResponse(
+        jails=[JAIL(name="jails/web", operation="operations/old")]
+    )
+    daemon.answers["GetJail"] = JAIL(name="jails/web", operation="operations/old")
+    async with watched(daemon) as site:
+        daemon.tell("jail.slow", "jails/web")
+        await until(site, lambda: site.works)
+        assert site.works[0].name == "operations/old"
+        daemon.answers["GetOperation"] = status("NOT_FOUND", "OPERATION_NOT_FOUND", "forgotten")
+        await until(site, lambda: not site.works)
+        assert site.trouble is None
+
+
 async def test_a_jail_that_is_gone_goes(daemon: Daemon) -> None:
     async with watched(daemon) as site:
         daemon.answers["GetJail"] = status("NOT_FOUND", "JAIL_NOT_FOUND", "gone")
