@@ -145,10 +145,10 @@ def test_a_database_that_rpm_itself_made_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "statements"),
     [
-        (PKG, ("create table base (a)", "create view packages as select * from base")),
+        (PKG, (PKG_TABLES[0].replace("packages", "base"), "create view packages as select * from base", PKG_TABLES[1])),
         (
             PKG,
-            (FOR_EVER,),
+            (FOR_EVER, PKG_TABLES[1]),
         ),
         (PKG, ("create table packages (id, name)",)),
         (RPM, ("create table other (a)",)),
