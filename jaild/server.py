@@ -114,7 +114,6 @@ class ApiServer:
 
     def _server(self, interceptor: Interceptor) -> grpc.aio.Server:
         server = grpc.aio.server(interceptors=(interceptor,), options=OPTIONS)
-        server.add_registered_method_handlers = _by_name_alone  # type: ignore[attr-defined]  # not in the stubs
         self._services.add_all_to(server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         shown = (
@@ -131,15 +130,6 @@ class ApiServer:
             _listen(server, f"unix:{self._socket}", None)
         finally:
             os.umask(umask)
-
-
-def _by_name_alone(_: str, handlers: Mapping[str, Any]) -> None:
-    """Register no methods one by one: the generic handlers, which generated code adds as well, find them by name.
-
-    For each that is registered grpcio (seen: 1.85.3) has a task that waits for its next call, and looks at all of them
-    at each call: of a hundred methods, a tenth of what a small call costs (https://github.com/grpc/grpc/pull/43461).
-    """
-    del handlers
 
 
 def _listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:

@@ -124,15 +124,6 @@ async def test_a_socket_left_over_by_a_crash_is_taken_over(fakes: Fakes, tmp_pat
     await api_server.stop(0)
 
 
-async def test_no_method_costs_all_others_a_task_of_its_own(
-    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(grpc.aio.Server, "add_registered_method_handlers", pytest.fail, raising=False)
-    api_server = api.ApiServer(fakes.services(), fakes.audit, socket=tmp_path / "s")
-    await api_server.start()
-    await api_server.stop(0)
-
-
 async def test_a_socket_that_cannot_be_is_said_by_name(fakes: Fakes, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="no/such/s") as caught:
         await api.ApiServer(fakes.services(), fakes.audit, socket=tmp_path / "no/such/s").start()
