@@ -17,6 +17,8 @@ from jaild.model.jails.logtimes import TAIL
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
 
+_LOOK = 64 << 10  # bytes in which a part is to end with a line
+
 
 class LogParts:
     """The logs in `folder`, by their file names, with what was put away of them."""
@@ -70,19 +72,38 @@ class LogParts:
         self._since.pop(log, None)
 
     async def put_away(self, log: str, end: int) -> bool:
-        """Put away what lies before `end`, where a line begins, if that is due; return whether it was.
+        """Put away what lies before `end`, where a line begins, as far as that is due; return whether any was.
 
         `UnavailableError` (LOGS_NOT_ROTATED) on a file system that cannot free a part of a file.
         """
-        begin, now = self.begin(log), self._clock.now()
-        if end <= begin:
+        done = False
+        while self._is_due(log, end):
+            if not await self._put_away(log, await self._cut(log, end)):
+                break
+            done = True
+        return done
+
+    def _is_due(self, log: str, end: int) -> bool:
+        waiting, now = end - self.begin(log), self._clock.now()
+        if waiting <= 0:
             self._since.pop(log, None)
             return False
-        if not self._rotation.is_due(end - begin, now - self._since.setdefault(log, now)):
-            return False
+        return self._rotation.is_due(waiting, now - self._since.setdefault(log, now))
+
+    async def _cut(self, log: str, end: int) -> int:
+        """Return the end of the next part, no larger than makes it due: each look into it begins at its start."""
+        most = self._rotation.bytes
+        cut = self.begin(log) + most
+        if cut >= end:
+            return end
+        look = min(_LOOK, most)
+        newline = (await self._files.read_at(self.folder / log, cut - look, look)).rfind(b"\n")
+        return cut - look + newline + 1 if newline >= 0 else cut
+
+    async def _put_away(self, log: str, end: int) -> bool:
         await self._require_able()
-        part = Part(log=log, begin=begin, end=end)
-        await self._files.compress(self.folder / log, begin, end, self.folder / part.name)
+        part = Part(log=log, begin=self.begin(log), end=end)
+        await self._files.compress(self.folder / log, part.begin, end, self.folder / part.name)
         if await self._files.size(self.folder / log) < end:  # emptied meanwhile: it is not known what was read
             await self._files.remove(self.folder / part.name)
             return False

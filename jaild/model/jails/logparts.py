@@ -39,9 +39,14 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             except JaildError as error:
                 raise ValueError(error.message) from error
 
+    @property
+    def bytes(self) -> int:
+        """The size, as a number."""
+        return quantity.parse(self.size)
+
     def is_due(self, waiting: int, seconds: float) -> bool:
         """Whether so many bytes, of which the oldest has been there for so long, are to be put away."""
-        return waiting > 0 and (waiting >= quantity.parse(self.size) or seconds >= self.age)
+        return waiting > 0 and (waiting >= self.bytes or seconds >= self.age)
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,4 +98,4 @@ def log_of(name: str) -> str:
 
 def set_aside(part: Part, now: float) -> str:
     """Return the name of a part whose log was begun anew: its positions mean nothing any more."""
-    return f"{part.log}.{now:.0f}.{part.begin}{_AWAY}"
+    return f"{part.log}.{now:.0f}.{part.begin:016}{_AWAY}"
