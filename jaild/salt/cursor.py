@@ -11,6 +11,8 @@ from typing import Any
 from jaild.client import READ_SECONDS, Api
 from jaild.v1 import events_pb2, host_pb2
 
+_SECONDS = 600.0  # for all events that a host keeps, once: 100,000 at most
+
 
 class Cursor:
     """The sequence of the last event that was handed on, of the host that it is of: another pool counts anew."""
@@ -44,7 +46,7 @@ def events(api: Api, cursor: Cursor, chosen: str = "") -> Iterator[tuple[Any, st
     host = str(api.host.GetHost(host_pb2.GetHostRequest(), timeout=READ_SECONDS).id)
     begin = cursor.read(host)
     if begin is None:
-        kept = api.events.WatchEvents(events_pb2.WatchEventsRequest(no_follow=True), timeout=READ_SECONDS)
+        kept = api.events.WatchEvents(events_pb2.WatchEventsRequest(no_follow=True), timeout=_SECONDS)
         begin = max((event.sequence for event in kept), default=0)
         cursor.write(host, begin)
     request = events_pb2.WatchEventsRequest(after_sequence=begin, filter=chosen)

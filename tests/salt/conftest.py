@@ -38,6 +38,6 @@ def minion(node: Node) -> dict[str, Any]:
     """The configuration of a host's minion."""
     return {
         "jaild": {"address": f"unix://{node.folder}/jaild.sock"},
-        "engines": [{"jaild": {}}],
+        "engines": [{"jaild": {"resources": True}}],
         "mine_functions": {"jaild.summary": []},
     }

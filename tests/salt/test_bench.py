@@ -11,4 +11,4 @@ pytestmark = pytest.mark.real(*LINUX_HOST)
 
 
 def test_a_minion_answers(bench: Bench) -> None:
-    assert bench.ask("*", "test.ping") == {"solo": True}
+    assert bench.ask("solo", "test.ping") == {"solo": True}

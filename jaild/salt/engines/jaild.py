@@ -36,7 +36,10 @@ log = logging.getLogger(__name__)
 
 __virtualname__ = "jaild"
 __opts__: dict[str, Any]
+__salt__: dict[str, Any]
 
+# Beginnings of the kinds after which the host has other jails than before, or its jails are something else.
+_OF_JAILS = ("jail.", "generation.", "migration.")
 _SECONDS = 30.0  # that a master may take for an event
 
 
@@ -44,14 +47,18 @@ def __virtual__() -> str:
     return __virtualname__
 
 
-def start(filter: str = "", context: str = "") -> None:
+def start(filter: str = "", context: str = "", resources: bool = False) -> None:
     """Hand events on until the process ends.
 
     filter
-        Only these, by AIP-160: ``kind : migration``.
+        Only these, by AIP-160: ``kind = "migration.*"``.
 
     context
         Another daemon's name in ``jaild:contexts``; the host's if absent.
+
+    resources
+        The host's jails are Salt's resources: tell the master of those that come and go. No ``filter`` may keep the
+        events of jails and migrations away then.
     """
     cursor = Cursor(Path(__opts__["cachedir"]) / f"jaild-events-{context or 'local'}.json")
     pauses = _pauses()
@@ -60,6 +67,8 @@ def start(filter: str = "", context: str = "") -> None:
             with daemon.connect(daemon.settings(__opts__), context) as api, _masters() as hand_on:
                 for event, host in events(api, cursor, filter):
                     hand_on(event)
+                    if resources and event.kind.startswith(_OF_JAILS):
+                        __salt__["event.fire"]({}, "resource_refresh")
                     cursor.write(host, event.sequence)
                     pauses = _pauses()
         except grpc.RpcError as error:
