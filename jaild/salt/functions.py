@@ -1,6 +1,7 @@
 """The API's methods as functions of an execution module, made of their descriptors and of what the protos say.
 
-Streams are no such functions: what is worth having of them is written by hand (modules/jaild.py).
+What is sent in a stream, and what goes on until somebody hangs up, is no such function: what is worth having of these is
+written by hand (modules/jaild.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from jaild.salt import plain
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NAMED = re.compile(r"([a-z]+)/\{\w+\}(?:/([a-z]+)/\{\w+\})?")
+_ENDLESS = frozenset({"TailBuild", "TailLogs", "WatchEvents", "WatchOperation"})
+_STREAM_SECONDS = 600.0  # for all that is streamed of one question
 _PAGES = frozenset({"page_size", "page_token"})
 _OPERATION = "google.longrunning.Operation"
 _SPEC = "jaild.v1.SpecSource"
@@ -57,9 +60,9 @@ class Method:
         return _snake(self.descriptor.name)
 
     @property
-    def streams(self) -> bool:
-        """Whether a side sends more than one message."""
-        return bool(self.descriptor.client_streaming or self.descriptor.server_streaming)
+    def by_hand(self) -> bool:
+        """Whether it is no function of its own: its request is a stream, or its answer has no end."""
+        return bool(self.descriptor.client_streaming or self.descriptor.name in _ENDLESS)
 
     @property
     def starts(self) -> bool:
@@ -93,9 +96,11 @@ class Method:
         yield inspect.Parameter("context", kind, default=None)
 
     def call(self, api: Api, values: Mapping[str, Any], *, limit: int = 0) -> Any:
-        """Send the request that `values` are; return the response, or all that the pages have."""
+        """Send the request that `values` are; return the response, or all that pages or a stream have."""
         request = plain.request(self.descriptor.input_type, self.whole(values))
         stub = getattr(getattr(api, _snake(self.descriptor.containing_service.name)), self.descriptor.name)
+        if self.descriptor.server_streaming:
+            return list(stub(request, timeout=_STREAM_SECONDS))
         if self.pages:
             return pages(stub, request, self.lists, limit)
         response = stub(request, timeout=self._seconds())
@@ -183,7 +188,7 @@ def methods() -> tuple[Method, ...]:
 
 def made(call: Callable[[Method, dict[str, Any]], Any], module: str) -> dict[str, Callable[..., Any]]:
     """Return the functions by name. `call` gets the method and the arguments; `module` is whose functions they are."""
-    return {method.name: _function(method, call, module) for method in methods() if not method.streams}
+    return {method.name: _function(method, call, module) for method in methods() if not method.by_hand}
 
 
 def _function(method: Method, call: Callable[[Method, dict[str, Any]], Any], module: str) -> Callable[..., Any]:
