@@ -1,7 +1,7 @@
 """The API's methods as functions of an execution module, made of their descriptors and of what the protos say.
 
-What is sent in a stream, and what goes on until somebody hangs up, is no such function: what is worth having of these is
-written by hand (modules/jaild.py).
+What is sent in a stream, and what goes on until somebody hangs up, is no such function: what is worth having of these
+is written by hand (modules/jaild.py).
 """
 
 from __future__ import annotations
