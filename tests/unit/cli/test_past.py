@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from jaild.cli.commands.jail_past import merged
+from jaild.cli.output.exits import Exit
 from jaild.rpc.moments import duration, timestamp
 from jaild.v1 import contents_pb2, histories_pb2
 from tests.unit.cli.conftest import Run
@@ -41,6 +43,52 @@ def test_programs_get_the_entries_as_the_api_has_them(jailctl: Run, daemon: Daem
     daemon.history = [entry(operation="operations/op-1", request_id="r")]
     (told,) = json.loads(jailctl("jail", "history", "web", "-o", "json").stdout)["entries"]
     assert (told["operation"], told["requestId"], told["time"]) == ("operations/op-1", "r", "2001-09-09T01:46:40Z")
+
+
+def at(second: int, kind: str, **fields: Any) -> histories_pb2.HistoryEntry:
+    return histories_pb2.HistoryEntry(kind=kind, time=timestamp(float(second)), **fields)
+
+
+def test_what_several_hosts_tell_of_is_told_once_by_the_one_that_did_it() -> None:
+    moved = at(5, "migrate", migration="migrations/m", operation="operations/3")
+    alpha = [
+        moved,
+        at(4, "deploy", to_generation=2, base="bases/b", operation="operations/2"),
+        at(1, "create", to_generation=1, base="bases/b", operation="operations/1"),
+    ]
+    beta = [
+        at(9, "rollback", to_generation=1, base="bases/b", operation="operations/9"),
+        at(8, "rollback", to_generation=1, base="bases/b", operation="operations/8"),
+        at(7, "exec-in-jail"),
+        at(6, "exec-in-jail"),
+        at(5, "migrate", migration="migrations/m"),
+        at(3, "deploy", to_generation=2, base="bases/b"),
+        at(1, "create", to_generation=1, base="bases/b"),
+    ]
+    rows = merged([*(("beta", each) for each in beta), *(("alpha", each) for each in alpha)])
+    assert [(name, entry.kind, entry.time.seconds) for name, entry in rows] == [
+        ("beta", "rollback", 9),
+        ("beta", "rollback", 8),
+        ("beta", "exec-in-jail", 7),
+        ("beta", "exec-in-jail", 6),
+        ("alpha", "migrate", 5),
+        ("alpha", "deploy", 4),
+        ("alpha", "create", 1),
+    ]
+
+
+def test_all_contexts_are_asked_and_one_that_knows_nothing_of_the_jail_is_no_failure(
+    jailctl: Run, daemon: Daemon
+) -> None:
+    for name, address in (("here", daemon.address), ("away", "/nowhere.sock")):
+        assert jailctl("context", "add", name, "--address", address).exit_code == 0
+    daemon.history = [entry()]
+    result = jailctl("jail", "history", "web", "-A")
+    assert result.stdout.splitlines()[1].split()[0] == "here"
+    assert ("away" in result.stderr, result.exit_code) == (True, Exit.UNAVAILABLE)
+    assert jailctl("context", "rm", "away").exit_code == 0
+    (told,) = json.loads(jailctl("jail", "history", "web", "-A", "-o", "json").stdout)["entries"]
+    assert told["context"] == "here"
 
 
 def test_a_comparison_is_told_in_sections_with_etc_as_a_diff(jailctl: Run, daemon: Daemon) -> None:

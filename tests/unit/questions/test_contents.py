@@ -71,6 +71,17 @@ async def test_a_file_of_the_base_that_the_release_covers_is_not_the_jails(host:
     assert [found.layer for found in await find(host, Kind.FILE, digest)] == ["bases/both"]
 
 
+async def test_a_replica_that_needs_a_layer_is_found_without_generations(with_bases: FakeHost) -> None:
+    entry = with_bases.core.inventory.jail("web")
+    entry.references, entry.layers = {}, ("bases/old", "apps/web/1")
+    (base,) = await find(with_bases, Kind.PACKAGE, "openssl<3.0.15")
+    (release,) = await find(with_bases, Kind.RELEASE, "web/1")
+    assert [(use.jail, use.generation, use.active) for each in (base, release) for use in each.uses] == [
+        ("web", 0, False),
+        ("web", 0, False),
+    ]
+
+
 async def test_a_layer_that_is_not_in_an_index_is_told_and_not_left_out(with_bases: FakeHost) -> None:
     (with_bases.core.inventory.base("old").folder / layout.CONTENTS).unlink()
     found = await find(with_bases, Kind.PACKAGE, "openssl")
