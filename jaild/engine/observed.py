@@ -28,19 +28,20 @@ class Things(dict[str, _T]):
 
     def __setitem__(self, name: str, thing: _T) -> None:
         super().__setitem__(name, thing)
-        thing.hear = partial(self._tell, name)
-        self._tell(name)
+        thing.hear = partial(self.tell, name)
+        self.tell(name)
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)
-        self._tell(name)
+        self.tell(name)
 
     def pop(self, name: str, *default: Any) -> Any:
         """Remove one and return it, as dicts do."""
         found = super().pop(name, *default)
-        self._tell(name)
+        self.tell(name)
         return found
 
-    def _tell(self, name: str) -> None:
+    def tell(self, name: str) -> None:
+        """Say that one has changed: by its name, for what its attributes do not say."""
         if self.hear is not None:
             self.hear(name)

@@ -8,8 +8,8 @@ and the next try needs them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import groupby
 
 import msgspec
@@ -59,6 +59,20 @@ class Activation:
 
     async def activate(self, journal: Journal) -> Activated:
         """Become the owner if this host is not, and start the jail."""
+        with self._starting(journal.jail):
+            return await self._activate(journal)
+
+    @contextmanager
+    def _starting(self, jail: str) -> Iterator[None]:
+        """Show a jail as one that starts, and not as one that has failed because it does not run yet."""
+        self._inventory.to_start.add(jail)
+        try:
+            yield
+        finally:
+            self._inventory.to_start.discard(jail)
+            self._inventory.jails.tell(jail)
+
+    async def _activate(self, journal: Journal) -> Activated:
         began = self._clock.monotonic()
         entry, record = self._inventory.permitted(journal.jail, Intent.READ)
         # The jail is down: what came is known, and not asked for again.
