@@ -45,6 +45,7 @@ for (const each of all('[role=region],section')) {
 }
 for (const each of all('.wide,pre')) if (each.tabIndex !== 0) say('cannot be scrolled by keys', each);
 for (const each of all('[tabindex]')) if (each.tabIndex > 0) say('an order of its own', each);
+for (const each of all('[role=status] time, [role=status] progress')) say('ticks aloud', each);
 const ids = all('[id]').map((each) => each.id);
 for (const id of new Set(ids.filter((id, at) => ids.indexOf(id) !== at))) faults.push(`id ${id} twice`);
 

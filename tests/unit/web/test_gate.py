@@ -50,15 +50,21 @@ def test_the_token_becomes_a_cookie_and_leaves_the_address_bar(browser: Browser)
     assert browser.keys.token not in cookie + answer.headers["location"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/?token=wrong", "/?token=", "/?token=%C3%A9", "{root}", "{root}static/live.js", "/x"]
-)
-def test_without_the_token_nothing_is_told(browser: Browser, path: str) -> None:
+def test_without_the_token_nothing_is_told(browser: Browser) -> None:
     browser.http.cookies.clear()
-    answer = browser.http.get(path.format(root=browser.root))
-    assert answer.status_code == 403
-    assert "jailctl web" in answer.text
-    assert "alpha" not in answer.text
+    for path in (
+        "/",
+        "/?token=wrong",
+        "/?token=",
+        "/?token=%C3%A9",
+        browser.root,
+        f"{browser.root}static/live.js",
+        "/x",
+    ):
+        answer = browser.http.get(path)
+        assert answer.status_code == 403, path
+        assert "jailctl web" in answer.text
+        assert "alpha" not in answer.text
 
 
 def test_another_cookie_or_a_broken_one_is_none(browser: Browser) -> None:
