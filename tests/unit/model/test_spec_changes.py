@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jaild.model.jails.redaction import REDACTED
-from jaild.model.jails.spec import JailSpec, Limits, Volume
+from jaild.model.jails.spec import HttpCheck, JailSpec, Limits, Mode, Network, Readiness, Volume
 from jaild.model.jails.spec_changes import MOST, changes
 from jaild.model.problems import FieldChange
 
@@ -50,3 +50,15 @@ def test_long_values_are_cut_and_of_many_keys_the_first_are_told() -> None:
     many = changed(labels={f"label{number:04}": "x" for number in range(MOST + 7)})
     assert len(many) == MOST + 1
     assert many[-1] == FieldChange(field="$", after="7 more keys that differ")
+
+
+def test_what_holds_anyway_is_no_change_when_it_is_written_out() -> None:
+    assert changed(readiness=Readiness(deadline=float("30"), failures=7)) == (
+        FieldChange(field="$.readiness.failures", before="0", after="7"),
+    )
+    one = msgspec.structs.replace(SPEC, health=(HttpCheck(port=80, timeout=float("2")),))
+    assert changes(one, msgspec.structs.replace(one, health=(HttpCheck(port=80),))) == ()
+    assert changed(network=Network(mode=Mode.SHARED_IP), labels={"a.b": "c"}) == (
+        FieldChange(field='$.labels["a.b"]', after="c"),
+        FieldChange(field="$.network.mode", before="host", after="shared-ip"),
+    )
