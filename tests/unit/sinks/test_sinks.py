@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jaild.engine import events as events_module
-from jaild.model.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError
+from jaild.model.errors import FailedPreconditionError, InternalError, NotFoundError, ResourceExhaustedError
 from jaild.model.sinks.records import Notice, SinkState
 from jaild.model.sinks.settings import SinkSettings
 from jaild.sinks import delivery
@@ -332,3 +332,25 @@ async def test_a_sink_that_cannot_be_made_is_refused_by_a_reload_and_waited_for_
     assert sinks.get("pager").state is SinkState.FAILING
     receiver.unusable = False
     assert await receiver.took(1) == ["one"]
+
+
+async def test_where_events_cannot_be_read_once_they_are_read_again_from_the_same_one_on(
+    host: FakeHost, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begun(host)
+    await happen(host, "one")
+    await receiver.took(1)
+    assert host.store is not None
+    failed = asyncio.Event()
+    read = host.store.events
+
+    async def fails(*asked: Any) -> Any:
+        if not failed.is_set():
+            failed.set()
+            raise InternalError("STORE_FAILED", "disk I/O error")
+        return await read(*asked)
+
+    monkeypatch.setattr(host.store, "events", fails)
+    await happen(host, "two", "three")
+    assert await receiver.took(3) == ["one", "two", "three"]
+    assert failed.is_set()
