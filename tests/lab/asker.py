@@ -54,7 +54,7 @@ class Asker:
 def serve(questions: IO[str], answers: IO[str]) -> None:
     """Answer until the questions end."""
     for noun in jailctl.NOUNS:
-        importlib.import_module(f"jaild.cli.commands.{noun}")
+        importlib.import_module(f"jaild.cli.commands.{noun.replace('-', '_')}")
     for line in questions:
         print(json.dumps(_run(json.loads(line))), file=answers, flush=True)
 
