@@ -337,6 +337,7 @@ class FakeZfs:
     async def _begin(self, operation: str, name: str) -> None:
         self.calls.append((operation, name))
         await asyncio.sleep(0)  # a real ZFS lets other tasks run here
-        for refused in (f"{operation} {name}", f"{operation} {name.partition('@')[0]}", operation):
-            if refused in self.refuse:
-                raise self.refuse[refused]
+        thing, dataset = f"{operation} {name}", f"{operation} {name.partition('@')[0]}"
+        error = self.refuse.get(thing) or self.refuse.get(dataset) or self.refuse.get(operation)
+        if error is not None:
+            raise error

@@ -36,10 +36,7 @@ Daemon = tuple[str, Callable[[], client.AioApi]]
 )
 @click.pass_obj
 def command(settings: Settings, *, names: Sequence[str], port: int, six: bool, interval: float) -> None:
-    """Show the daemons of all contexts, or of some, as a page for a browser on this machine; until Ctrl-C.
-
-    Its address is printed with a token, which is a key: who has it may do what you may.
-    """
+    """Show all contexts as a page for a browser on this machine."""
     try:
         from jaild.web import server  # noqa: PLC0415
     except ModuleNotFoundError as error:

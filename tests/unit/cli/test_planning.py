@@ -29,7 +29,7 @@ READING = {
         "stats",
         "audit",
     ),
-    *("explain", "data-loss", "evacuation", "events", "help", "completion"),
+    *("explain", "data-loss", "evacuation", "events", "help", "completion", "top"),
 }
 # What changes something and has no plan, and why.
 UNPLANNED = {
@@ -39,6 +39,7 @@ UNPLANNED = {
     ("context", "use"): "the same",
     ("context", "rm"): "the same",
     ("zabbix", "template"): "it prints",
+    ("web",): "it shows, and what it does is planned first",
 }
 
 

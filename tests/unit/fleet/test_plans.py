@@ -215,6 +215,8 @@ def asked(migration: str, rollout: str) -> Iterator[tuple[str, dict[str, Any], s
     yield "jaild.v1.Evacuations/EvacuateHost", {"targets": ["beta"]}, ""
     yield "jaild.v1.Evacuations/DrainHost", {"reason": "disk 2"}, ""
     yield "jaild.v1.Evacuations/UndrainHost", {}, ""
+    for verb in ("Replay", "Discard"):
+        yield f"jaild.v1.EventSinks/{verb}DeadLetters", {"name": "eventSinks/none"}, "SINK_NOT_FOUND"
     for verb in ("Pause", "Resume", "Cancel"):
         yield f"jaild.v1.Rollouts/{verb}Rollout", {"name": f"rollouts/{rollout}"}, ""
 
