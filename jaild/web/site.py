@@ -76,7 +76,8 @@ class Site:
         self.connect = connect
         self.news = news
         self._interval = interval
-        self._dirty: set[str] = set()
+        self._dirty: set[str] = set()  # what events told of since the last look
+        self._changed: set[str] = set()  # what they had told of by then
         self._stirred = asyncio.Event()
         self._listed = 0.0
         self._sequence = 0
@@ -132,8 +133,8 @@ class Site:
     async def _look(self, api: AioApi) -> None:
         while True:
             self._stirred.clear()
-            changed, self._dirty = self._dirty, set()
-            await self._refresh(api, changed)
+            before, self._changed, self._dirty = self._changed, self._dirty, set()
+            await self._refresh(api, self._changed | before)  # once more: an event may come before what it tells of
             self.asked, self.trouble, self.heard = True, None, time.time()
             self._sum_up()
             await self._until_new(api)
@@ -146,7 +147,7 @@ class Site:
             with suppress(TimeoutError):
                 async with asyncio.timeout(BUSY):
                     await self._stirred.wait()
-            if self._stirred.is_set() or any(each.tone is Tone.BUSY for each in self.works):
+            if self._stirred.is_set() or self._changed or any(each.tone is Tone.BUSY for each in self.works):
                 return
             newest = operations_pb2.ListOperationsRequest(name="operations", page_size=1)
             found = (await api.operations.ListOperations(newest, timeout=SECONDS)).operations

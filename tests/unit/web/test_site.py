@@ -47,7 +47,7 @@ async def test_an_event_has_its_jail_asked_for_and_no_other(daemon: Daemon) -> N
         daemon.tell("jail.stopped", "jails/web")
         await until(site, lambda: site.jails["jails/web"].state == "stopped")
         assert [event.kind for event in site.events] == ["jail.stopped"]
-        assert [asked.name for asked in daemon.requests(jails_pb2.GetJailRequest)] == ["jails/web"]
+        assert {asked.name for asked in daemon.requests(jails_pb2.GetJailRequest)} == {"jails/web"}
         assert len(daemon.requests(jails_pb2.ListJailsRequest)) == 1
         assert len(daemon.requests(events_pb2.WatchEventsRequest)) == 1
 
@@ -79,6 +79,18 @@ async def test_an_operation_goes_on_being_told_though_many_were_begun_since(daem
         daemon.answers["GetOperation"] = status("NOT_FOUND", "OPERATION_NOT_FOUND", "forgotten")
         await until(site, lambda: not site.works)
         assert site.trouble is None
+
+
+async def test_a_jail_is_asked_for_once_more_since_an_event_may_come_before_what_it_tells_of(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_module, "BUSY", 0.01)
+    states = [JAIL.STATE_STARTING, JAIL.STATE_STOPPED]
+    daemon.answers["GetJail"] = lambda _: JAIL(name="jails/web", state=states.pop(0))
+    async with watched(daemon) as site:
+        daemon.tell("jail.stopped", "jails/web")
+        await until(site, lambda: site.jails["jails/web"].state == "stopped")
+        assert states == []
 
 
 async def test_a_jail_that_is_gone_goes(daemon: Daemon) -> None:
