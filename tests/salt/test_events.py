@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,16 +23,25 @@ JAIL = "told"
 
 
 @pytest.fixture
-def jail(node: Node) -> Iterator[str]:
+def jail(bench: Bench, node: Node) -> Iterator[str]:
+    until(bench, lambda: cursor(bench).exists())  # what happens before the engine's first start is not handed on
     node.api.create(JAIL, trees.spec("tiny-1", "web/1"))
     yield JAIL
     node.api.delete(JAIL)
 
 
-def told(bus: Any, until: Callable[[Any], bool]) -> list[Any]:
+def until(bench: Bench, happened: Callable[[], bool]) -> None:
+    """Wait for something; what is asked of the minion meanwhile is the pause."""
+    deadline = time.monotonic() + SECONDS
+    while not happened():
+        assert time.monotonic() < deadline
+        bench.await_minions()
+
+
+def told(bus: Any, last: Callable[[Any], bool]) -> list[Any]:
     """Read the bus up to an event of jaild's; return those of jaild's, in order."""
     found: list[Any] = []
-    while not found or not until(found[-1]):
+    while not found or not last(found[-1]):
         event = bus.get_event(wait=SECONDS / 2, tag="jaild/", full=True)
         assert event is not None, f"nothing more came after {[each['tag'] for each in found]}"
         found.append(event)
@@ -89,6 +101,25 @@ def test_nothing_is_lost_while_the_daemon_is_restarted(bench: Bench, node: Node,
         node.api.start(jail)
         after = sequences(told(bus, lambda event: event["data"]["data"]["sequence"] >= newest(node)))
     assert sorted({*before, *after}) == [*range(before[0], after[-1] + 1)]
+
+
+def test_every_event_is_taken_by_a_master_that_was_away(bench: Bench, node: Node, jail: str) -> None:
+    bench.master.stop()
+    node.api.stop(jail)
+    node.api.start(jail)
+    wanted = newest(node)
+    assert handed_on(bench) < wanted, "there was no master to take it"
+    bench.master.start()
+    until(bench, lambda: handed_on(bench) >= wanted)
+
+
+def handed_on(bench: Bench) -> int:
+    """The last event that a master has taken, as the engine knows: it goes on to the next when one has."""
+    return int(json.loads(cursor(bench).read_text())["sequence"])
+
+
+def cursor(bench: Bench) -> Path:
+    return bench.minions["solo"].folder / "var/cache/salt/minion/jaild-events-local.json"
 
 
 def newest(node: Node) -> int:
