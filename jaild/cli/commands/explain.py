@@ -26,15 +26,15 @@ def _complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str)
 @click.command(
     "explain", cls=Verb, examples=("explain", "explain spec.network.ports", "explain spec.health", "explain manifest")
 )
-@click.argument("path", metavar="[FIELD]", default="spec", shell_complete=_complete)
+@click.argument("field", metavar="[FIELD]", default="spec", shell_complete=_complete)
 @click.pass_obj
-def command(settings: Settings, *, path: str) -> None:
+def command(settings: Settings, *, field: str) -> None:
     """Say what may stand in a jail's spec, or in a release's manifest."""
-    found = reference.explain(path)
+    found = reference.explain(field)
     if found is None:
-        before = reference.explain(path.rpartition(".")[0])
-        known = [field.path for field in before.fields] if before is not None else list(reference.EXAMPLES)
-        raise Failure(f"there is no field {path!r}", Exit.NOT_FOUND, hint=f"there are: {', '.join(known)}")
+        before = reference.explain(field.rpartition(".")[0])
+        known = [each.path for each in before.fields] if before is not None else list(reference.EXAMPLES)
+        raise Failure(f"there is no field {field!r}", Exit.NOT_FOUND, hint=f"there are: {', '.join(known)}")
     if settings.form is not Form.TABLE:
         render.document(settings.form, asdict(found))
         return

@@ -64,7 +64,8 @@ class Failure(click.ClickException):
     def _lines(self) -> list[str]:
         head = click.style("error: ", fg="red", bold=True) + human.printable(self.message)
         lines = [head + (f" ({human.printable(self.reason)})" if self.reason else "")]
-        lines += [f"  {human.printable(key)}: {human.printable(value)}" for key, value in self.detail.items() if value]
+        told = {human.printable(key): human.printable(value) for key, value in self.detail.items() if value}
+        lines += [f"  {key}: {value}".replace("\n", "\n    ") for key, value in told.items()]
         lines += ["  " + line for line in problems.lines(self.found)]
         if self.hint and self.hint not in {problem.hint for problem in self.found}:  # once, below its problem
             lines.append(click.style("  hint: ", bold=True) + human.printable(self.hint))

@@ -44,7 +44,13 @@ GOOD = {
     "file": "{folder}/recipe.yaml",
     "path": "{folder}/recipe.yaml",
 }
-BY_NAME = {"path": "{folder}/recipe.yaml", "archive": "{folder}/recipe.yaml", "target": "beta", "topic": "jail"}
+BY_NAME = {
+    "field": "spec",
+    "path": "{folder}/recipe.yaml",
+    "archive": "{folder}/recipe.yaml",
+    "target": "beta",
+    "topic": "jail",
+}
 LATIN = "caf\udce9"  # how Python has an argument that is no UTF-8
 # What no kind of number takes, or what no field of the API holds.
 NUMBERS = ("9" * 30, "9" * 400 + "h", "-9", "nan", "inf", "1e999", "")

@@ -13,7 +13,7 @@ from jaild.cli.output.exits import Exit
 from jaild.restraints import NotHeldBackError
 from jaild.v1 import bases_pb2, common_pb2, host_pb2, jails_pb2
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.daemon import Daemon, operation
+from tests.unit.cli.daemon import Daemon, operation, status
 
 
 def test_a_plan_shows_what_becomes_what(jailctl: Run, daemon: Daemon) -> None:
@@ -117,3 +117,10 @@ async def test_the_client_of_an_event_loop_asks_no_more_of_it_either(older: Daem
             await api.jails.StopJail(jails_pb2.StopJailRequest(name="jails/web", validate_only=True))
         older.answers = [operation(jails_pb2.Jail(name="jails/web"))]
         assert (await api.jails.StopJail(jails_pb2.StopJailRequest(name="jails/web"))).done
+
+
+def test_a_detail_of_several_lines_stands_below_its_name(jailctl: Run, daemon: Daemon) -> None:
+    told = "/bin/false: exit status 1\nsaid 5 times in a row"
+    daemon.answers = [operation(error=status("ABORTED", "HEALTH_CHECK_FAILED", "not healthy", checks=told, hint="fix"))]
+    shown = jailctl("jail", "deploy", "web", "web/2").stderr
+    assert "  checks: /bin/false: exit status 1\n    said 5 times in a row\n" in shown
