@@ -155,6 +155,7 @@ class SourceMigration:
 
     async def _begin(self, session: MigrationSession) -> None:
         await session.write()
+        session.handle.facts(migration=session.id)
         await session.connect()
         session.handle.note(bytes_total=session.expected())
 

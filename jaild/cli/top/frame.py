@@ -116,7 +116,7 @@ def _under_way(snapshot: Snapshot, look: Look) -> list[Line]:
 
 def _change(operation: Any, snapshot: Snapshot) -> str:
     known = about(operation)
-    to = known.facts.get("target", "")
+    to = snapshot.targets.get(known.facts.get("migration", ""), "")
     done, total = known.bytes_done, known.bytes_total
     part = f"{100 * done // total}% of {size(total)}" if total else size(done) if done else ""
     rate = f"{size(known.bytes_per_second)}/s" if known.bytes_per_second else ""

@@ -12,10 +12,11 @@ from jaild.cli.client.connection import READ_SECONDS, Api, pages
 from jaild.cli.client.waiting import metadata
 from jaild.cli.output import render
 from jaild.cli.output.load import Loads, loads
-from jaild.v1 import host_pb2, jails_pb2, rollouts_pb2, stats_pb2
+from jaild.v1 import host_pb2, jails_pb2, migrations_pb2, rollouts_pb2, stats_pb2
 
 _OPERATIONS = 200  # the newest, of which those under way are shown
 _ROLLOUTS = 20
+_MIGRATIONS = 50
 _GOING = frozenset(
     {
         rollouts_pb2.Rollout.STATE_RUNNING,
@@ -36,6 +37,7 @@ class Snapshot:
     stats: Mapping[str, Any] = field(default_factory=dict)  # by the jail's resource name
     loads: Loads = field(default_factory=dict)  # CPUs that each keeps busy; none in the first look
     changes: tuple[Any, ...] = ()  # operations under way, the oldest first
+    targets: Mapping[str, str] = field(default_factory=dict)  # hosts that jails go to, by the migration's id
     rollouts: tuple[Any, ...] = ()  # likewise
 
 
@@ -45,15 +47,22 @@ def take(api: Api, before: Snapshot | None) -> Snapshot:
     asked = operations_pb2.ListOperationsRequest(name="operations")
     operations = pages(api.operations.ListOperations, asked, "operations", _OPERATIONS)
     rollouts = pages(api.rollouts.ListRollouts, rollouts_pb2.ListRolloutsRequest(), "rollouts", _ROLLOUTS)
+    changes = tuple(operation for operation in reversed(operations) if not operation.done)
     return Snapshot(
         taken=render.now(),
         host=api.host.GetHost(host_pb2.GetHostRequest(), timeout=READ_SECONDS),
         jails=tuple(pages(api.jails.ListJails, jails_pb2.ListJailsRequest(), "jails")),
         stats={jail.name: jail for jail in measured},
         loads=loads(list(before.stats.values()) if before is not None else [], measured),
-        changes=tuple(operation for operation in reversed(operations) if not operation.done),
+        changes=changes,
+        targets=_targets(api) if any("migration" in about(change).facts for change in changes) else {},
         rollouts=tuple(rollout for rollout in reversed(rollouts) if rollout.state in _GOING),
     )
+
+
+def _targets(api: Api) -> dict[str, str]:
+    moves = pages(api.migrations.ListMigrations, migrations_pb2.ListMigrationsRequest(), "migrations", _MIGRATIONS)
+    return {move.name.removeprefix("migrations/"): move.target for move in moves}
 
 
 def needs_another(first: Snapshot) -> bool:

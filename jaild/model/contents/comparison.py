@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -14,7 +13,7 @@ from jaild.model.contents.index import Contents, FileSums
 from jaild.model.etc import accountfiles
 from jaild.model.etc.linematch import Steps, TooManyStepsError
 from jaild.model.etc.tree import Entry, Kind, Tree, changed
-from jaild.model.jails.redaction import REDACTED
+from jaild.model.jails import spec_changes
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
 
@@ -105,20 +104,8 @@ def _counts(found: Sequence[FileChange]) -> Counts:
 
 
 def _spec(before: JailSpec, after: JailSpec, *, values: bool) -> Iterator[Change]:
-    old, new = dict(_flat("", msgspec.to_builtins(before))), dict(_flat("", msgspec.to_builtins(after)))
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            secret = not values and name.startswith(f"{_ENVIRONMENT}.")
-            shown = [REDACTED if secret and side is not None else side for side in (old.get(name), new.get(name))]
-            yield Change(name=name, before=shown[0], after=shown[1])
-
-
-def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _flat(f"{name}.{key}" if name else str(key), inner)
-    elif value not in (None, [], {}, ()):
-        yield name, value if isinstance(value, str) else json.dumps(value)
+    for each in spec_changes.differences(before, after, values=values):
+        yield Change(name=each.field.removeprefix("$."), before=each.before, after=each.after)
 
 
 def _packages(before: Side, after: Side) -> list[Change]:

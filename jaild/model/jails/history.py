@@ -66,7 +66,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 def history(known: Sources) -> list[Entry]:
     """Return a jail's history, newest first: each thing once, whatever tells of it."""
     moves = {f"migrations/{view.id}": view for view in known.migrations}
-    found = [_of_operation(operation, moves.pop(operation.result, None)) for operation in known.operations]
+    found = [_of_operation(operation, moves.pop(_move_of(operation), None)) for operation in known.operations]
     operations = {operation.name for operation in known.operations}
     asked = [_of_call(entry) for entry in known.audit if entry.operation not in operations]
     found += [_of_move(view) for view in moves.values()]
@@ -78,6 +78,11 @@ def history(known: Sources) -> list[Entry]:
 def is_about(target: str, jail: str) -> bool:
     """Say whether a resource is a jail, or part of one (a volume of it)."""
     return target == f"jails/{jail}" or target.startswith(f"jails/{jail}/")
+
+
+def _move_of(operation: Operation) -> str:
+    """Return the name of the migration that an operation is; one that is under way, or failed, has no result."""
+    return operation.result or f"migrations/{operation.facts.get('migration', '')}"
 
 
 def _of_operation(operation: Operation, move: MigrationView | None) -> Entry:

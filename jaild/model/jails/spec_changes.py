@@ -22,21 +22,29 @@ _ENVIRONMENT = "$.environment"
 
 
 def changes(before: JailSpec, after: JailSpec) -> tuple[FieldChange, ...]:
-    """Return what differs, in the keys' order, beside base and release; lists as wholes.
+    """Return what differs beside base and release, as a plan tells it: clipped, and no more than `MOST`.
 
     Values of the environment are never told, only that they differ: plans are kept, and read by others.
     """
-    old, new = dict(_flat("$", _plain(before))), dict(_flat("$", _plain(after)))
-    different = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     found = [
-        FieldChange(field=clipped(key, _LONGEST), before=_shown(key, old.get(key)), after=_shown(key, new.get(key)))
-        for key in different
-        if key not in _OF_OTHERS
+        FieldChange(field=clipped(each.field, _LONGEST), before=_short(each.before), after=_short(each.after))
+        for each in differences(before, after, values=False)
+        if each.field not in _OF_OTHERS
     ]
     if len(found) <= MOST:
         return tuple(found)
     left = quantity.count(len(found) - MOST, "more key")
     return (*found[:MOST], FieldChange(field="$", after=f"{left} that differ"))
+
+
+def differences(before: JailSpec, after: JailSpec, *, values: bool) -> Iterator[FieldChange]:
+    """Yield all that differs, in the keys' order, lists as wholes. `values`: those of the environment are told, too."""
+    old, new = dict(_flat("$", _plain(before))), dict(_flat("$", _plain(after)))
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            secret = not values and key.startswith(_ENVIRONMENT)
+            sides = (REDACTED if secret and side is not None else side for side in (old.get(key), new.get(key)))
+            yield FieldChange(field=key, before=next(sides), after=next(sides))
 
 
 def _plain(value: Any) -> Any:
@@ -61,7 +69,5 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
         yield path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _shown(key: str, value: str | None) -> str | None:
-    if value is None:
-        return None
-    return REDACTED if key.startswith(_ENVIRONMENT) else clipped(value, _LONGEST)
+def _short(value: str | None) -> str | None:
+    return None if value is None else clipped(value, _LONGEST)

@@ -66,9 +66,10 @@ ALL = Snapshot(
             bytes_total=4 << 20,
             bytes_per_second=1 << 19,
             create_time=at(10),
-            facts={"target": "beta"},
+            facts={"migration": "m1"},
         ),
     ),
+    targets={"m1": "beta"},
     rollouts=(
         rollouts_pb2.Rollout(
             name="rollouts/0123456789",

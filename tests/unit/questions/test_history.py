@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from jaild.model.errors import NotFoundError
@@ -98,6 +99,9 @@ def test_a_move_is_told_once_with_both_hosts() -> None:
     went = Operation(id="m", kind="migrate", target="jails/web", created=5.0, done=True, result="migrations/m1")
     (out,) = history(Sources(operations=[went], migrations=[view]))
     assert (out.kind, out.source, out.target, out.operation) == ("migrate", "a", "b", "operations/m")
+    going = msgspec.structs.replace(went, done=False, result="", facts={"migration": "m1"})
+    (out,) = history(Sources(operations=[going], migrations=[msgspec.structs.replace(view, phase="sending")]))
+    assert (out.outcome, out.target, out.migration) == ("working", "b", "m1")
     (came,) = history(Sources(migrations=[view]))
     assert (came.kind, came.source, came.target, came.outcome, came.end) == ("migrate", "a", "b", "done", 8.0)
 
