@@ -2,14 +2,17 @@
 
 Nothing of the tree is run, no symlink is followed, and each file is read whole up to a limit. SQLite databases are read
 from memory, with what https://www.sqlite.org/security.html advises for files of others: a bound on the work of a
-query instead of trust in its tables. What cannot be read is told, and raises nothing.
+query instead of trust in its tables. Rows may share pages, and a list be there once for each package: so what is read
+is bounded all together. What cannot be read is told, and raises nothing.
 """
 
 from __future__ import annotations
 
+import io
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +25,12 @@ from jaild.model.errors import JaildError, NotFoundError
 
 _DPKG = Path("var/lib/dpkg")
 _PKG = Path("var/db/pkg/local.sqlite")
+_PACKAGES, _FILES = ("packages", "id, name, version, arch"), ("files", "path, package_id")
 _RPM = (Path("usr/lib/sysimage/rpm/rpmdb.sqlite"), Path("var/lib/rpm/rpmdb.sqlite"))
 # Older forms of rpm's database, which no library of FreeBSD's ports reads.
 _RPM_OTHER = ("usr/lib/sysimage/rpm/Packages.db", "var/lib/rpm/Packages.db", "var/lib/rpm/Packages")
 _LONGEST = 256  # characters of a name or a version
+_LONGEST_PATH = 1024  # characters, as FreeBSD's PATH_MAX
 _BLOB = 64 << 20  # bytes of one value
 _WAL_FORMAT = slice(18, 20)  # of a database's head: 2 if it wants a log beside it, which one in memory cannot have
 # A symlink on the way is an OSError; names in SQLite's own messages that are no UTF-8 are a ValueError.
@@ -53,35 +58,69 @@ def read(root: Path) -> Owned:
     return Owned(packages=kept, owners=owners, problems=tuple(problems))
 
 
-def _below(root: Path, path: Path | str) -> bytes | None:
-    """Return a file of the tree; None if it is not there."""
+def _below(root: Path, path: Path, limit: int) -> bytes | None:
+    """Return a file of the tree; None if it is not there. Errors as `plain.read_below`."""
     try:
-        return plain.read_below(root, Path(path), bounds.PACKAGE_DATABASE)
+        return plain.read_below(root, path, limit)
     except NotFoundError:
         return None
+
+
+class _Libraries:
+    """Paths of libraries, each with the position of its package: as many as are kept, whatever a database names."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, int]] = []
+
+    def add(self, path: str, number: int) -> None:
+        """Take a path, if it may be a library's."""
+        if ".so" in path and len(path) <= _LONGEST_PATH and len(self.found) < bounds.CONTENT_FILES:
+            self.found.append((path, number))
 
 
 # -- dpkg
 
 
 def _dpkg(root: Path, problems: list[str]) -> _Found:
-    status = _below(root, _DPKG / "status")
-    found = dpkg.packages(_text(status)) if status is not None else []
+    database = _Together(root)
+    status = database.read(_DPKG / "status")
+    found = list(islice(dpkg.packages(_text(status or b"")), bounds.PACKAGES + 1))
     for name in _names(root / _DPKG / "status.d"):  # of an image without dpkg itself
-        if not name.endswith(".md5sums") and (stanza := _below(root, _DPKG / "status.d" / name)) is not None:
-            found += dpkg.packages(_text(stanza), installed=True)
-    files: list[tuple[str, int]] = []
+        if name.endswith(".md5sums") or len(found) > bounds.PACKAGES:
+            continue
+        stanzas = _text(database.read(_DPKG / "status.d" / name) or b"")
+        found += islice(dpkg.packages(stanzas, installed=True), bounds.PACKAGES + 1)
+    libraries = _Libraries()
     for number, package in enumerate(found[: bounds.PACKAGES]):
         for name in (f"{package.name}:{package.arch}.list", f"{package.name}.list"):
             try:
-                listed = _below(root, _DPKG / "info" / name) if "/" not in name else None
-            except (JaildError, OSError) as error:
+                listed = database.read(_DPKG / "info" / name) if "/" not in name else None
+            except OSError as error:
                 problems.append(f"{name} cannot be read: {error}"[:_LONGEST])
                 break
+            except JaildError as error:
+                problems.append(f"{name} and the lists after it are not read: {error}"[:_LONGEST])
+                return found, libraries.found
             if listed is not None:
-                files += [(path, number) for path in _text(listed).split("\n") if ".so" in path]
+                for line in io.BytesIO(listed):
+                    if b".so" in line:
+                        libraries.add(_text(line.rstrip(b"\n")), number)
                 break
-    return found, files[: bounds.CONTENT_FILES]
+    return found, libraries.found
+
+
+class _Together:
+    """Files of one database, bounded all together: a tree may have a large one for each package."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._left = bounds.PACKAGE_DATABASE
+
+    def read(self, path: Path) -> bytes | None:
+        """Return a file; None if it is not there. `FailedPreconditionError` if it is more than what is left."""
+        content = _below(self._root, path, self._left)
+        self._left -= len(content or b"")
+        return content
 
 
 def _names(folder: Path) -> list[str]:
@@ -99,25 +138,28 @@ def _text(content: bytes) -> str:
 
 def _pkg(root: Path, _: list[str]) -> _Found:
     """Read the table `packages` of pkg(8), and of `files` the libraries."""
-    content = _below(root, _PKG)
+    content = _below(root, _PKG, bounds.PACKAGE_DATABASE)
     if content is None:
         return [], []
+    found: list[Package] = []
+    places: dict[int, int] = {}
+    libraries = _Libraries()
     with closing(_opened(content)) as database:
-        rows = _rows(database, "packages", "id, name, version, arch", bounds.PACKAGES + 1)
-        known = [row for row in rows if isinstance(row[1], str) and isinstance(row[2], str)]
-        found = [
-            Package(
-                name=row[1][:_LONGEST],
-                version=row[2][:_LONGEST],
-                ecosystem=Ecosystem.PKG,
-                arch=str(row[3] or "")[:_LONGEST],
-            )
-            for row in known
-        ]
-        places = {row[0]: number for number, row in enumerate(known)}
-        owned = _rows(database, "files", "path, package_id", bounds.CONTENT_FILES, "path like '%.so%'")
-    files = [(row[0], places[row[1]]) for row in owned if isinstance(row[0], str) and row[1] in places]
-    return found, files
+        for key, name, version, arch in islice(_rows(database, _PACKAGES, len(content)), bounds.PACKAGES + 1):
+            if isinstance(key, int) and isinstance(name, str) and isinstance(version, str):
+                places[key] = len(found)
+                found.append(
+                    Package(
+                        name=name[:_LONGEST],
+                        version=version[:_LONGEST],
+                        ecosystem=Ecosystem.PKG,
+                        arch=str(arch or "")[:_LONGEST],
+                    )
+                )
+        for path, key in _rows(database, _FILES, len(content)):
+            if isinstance(path, str) and key in places:
+                libraries.add(path, places[key])
+    return found, libraries.found
 
 
 # -- rpm
@@ -138,7 +180,7 @@ def _rpm(root: Path, problems: list[str]) -> _Found:
 
 def _below_folders(root: Path, path: Path) -> bytes | None:
     """As `_below`; None also where a folder is a symlink: rpm's old folder is one to the new one."""
-    return None if _linked(root, path.parent) else _below(root, path)
+    return None if _linked(root, path.parent) else _below(root, path, bounds.PACKAGE_DATABASE)
 
 
 def _linked(root: Path, folder: Path) -> bool:
@@ -148,21 +190,22 @@ def _linked(root: Path, folder: Path) -> bool:
 
 def _headers(content: bytes, problems: list[str]) -> _Found:
     found: list[Package] = []
-    files: list[tuple[str, int]] = []
+    libraries = _Libraries()
     damaged = 0
     with closing(_opened(content)) as database:
-        for row in _rows(database, "Packages", "blob", bounds.PACKAGES + 1):
+        for (blob,) in islice(_rows(database, ("Packages", "blob"), len(content)), bounds.PACKAGES + 1):
             try:
-                header = rpmheader.read(row[0]) if isinstance(row[0], bytes) else None
+                header = rpmheader.read(blob) if isinstance(blob, bytes) else None
             except JaildError:
                 damaged += 1
                 continue
             if header is not None:
-                files += [(path, len(found)) for path in header.files if ".so" in path]
+                for path in header.files:
+                    libraries.add(path, len(found))
                 found.append(header.package)
     if damaged:
         problems.append(f"{damaged} entries of rpm's database cannot be read")
-    return found, files[: bounds.CONTENT_FILES]
+    return found, libraries.found
 
 
 # -- SQLite
@@ -187,18 +230,18 @@ def _opened(content: bytes) -> sqlite3.Connection:
     return connection
 
 
-def _rows(
-    database: sqlite3.Connection, table: str, columns: str, limit: int, where: str = "true"
-) -> Sequence[tuple[Any, ...]]:
-    """Return a table's rows, none if it is a view: whose work is not bounded by its rows."""
-    kinds = database.execute("select type from sqlite_master where name = ? collate nocase", (table,)).fetchall()
-    if kinds != [("table",)]:
-        raise sqlite3.DatabaseError(f"there is no table {table}")
-    return list(_limited(database.execute(f"select {columns} from {table} where {where}"), limit))  # noqa: S608 -- ours
+def _rows(database: sqlite3.Connection, asked: tuple[str, str], size: int) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a table, as its name and its columns ask; no more than fit into a database of `size` bytes.
 
-
-def _limited(rows: Iterator[tuple[Any, ...]], limit: int) -> Iterator[tuple[Any, ...]]:
-    for number, row in enumerate(rows):
-        if number == limit:
-            return
+    Not of a view, a virtual table or one with columns that are worked out: these cost more than their bytes.
+    """
+    table, columns = asked
+    shape = "select type = 'table' and rootpage > 0 from sqlite_master where name = ? collate nocase"
+    made = "select count(*) from pragma_table_xinfo(?) where hidden"
+    if database.execute(shape, (table,)).fetchall() != [(1,)] or database.execute(made, (table,)).fetchall() != [(0,)]:
+        raise sqlite3.DatabaseError(f"there is no plain table {table}")
+    for row in database.execute(f"select {columns} from {table}"):  # noqa: S608 -- ours
+        size -= sum(len(value) for value in row if isinstance(value, str | bytes))
+        if size < 0:
+            raise sqlite3.DatabaseError(f"the rows of {table} are more than the whole database")
         yield row

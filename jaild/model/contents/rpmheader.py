@@ -20,6 +20,7 @@ _INT32, _STRING, _STRING_ARRAY, _I18N = 4, 6, 8, 9
 _ENTRIES = 65_536  # HEADER_TAGS_MAX of rpm
 _FILES = 200_000
 _LONGEST = 256
+_LONGEST_FOLDER = 1024  # one folder stands before each of its files
 _HEAD = struct.Struct(">II")
 _ENTRY = struct.Struct(">IIII")
 
@@ -65,6 +66,8 @@ def _read(blob: bytes) -> Header | None:
         source=built_from[0] if built_from[0] != name else "",
     )
     folders, names = _texts(data, entries, _FOLDERS), _texts(data, entries, _BASENAMES)
+    if max(map(len, folders), default=0) > _LONGEST_FOLDER:
+        raise ValueError("a folder in it has too long a name")
     of = _numbers(data, entries, _DIRECTORIES)
     return Header(package, tuple(posixpath.join(folders[at], each) for at, each in zip(of, names, strict=True)))
 

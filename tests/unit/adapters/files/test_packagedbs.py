@@ -219,3 +219,70 @@ def test_a_database_behind_a_link_or_beyond_the_bound_is_not_read(
     monkeypatch.setattr(bounds, "PACKAGES", 1)
     found = packagedbs.read(root)
     assert ([each.name for each in found.packages], len(found.problems)) == (["libssl3"], 1)
+
+
+WORKED_OUT = (
+    "create table packages (id integer primary key, name text as (hex(zeroblob(9))), version text, arch text)",
+    "insert into packages (version) values ('1')",
+    PKG_TABLES[1],
+)
+VIRTUAL = ("create virtual table packages using fts5(id, name, version, arch)", PKG_TABLES[1])
+
+
+@pytest.mark.parametrize("statements", [WORKED_OUT, VIRTUAL])
+def test_a_table_that_costs_more_than_its_bytes_is_not_read(tmp_path: Path, statements: tuple[str, ...]) -> None:
+    database(tmp_path, PKG, *statements)
+    found = packagedbs.read(tmp_path)
+    assert (found.packages, len(found.problems)) == ((), 1)
+    assert "no plain table packages" in found.problems[0]
+
+
+def test_rows_that_are_all_the_same_bytes_are_not_read_again_and_again(tmp_path: Path) -> None:
+    """A page of 512 bytes may have 250 rows, each of which is the same megabyte."""
+    rows = [f"insert into packages values ({n}, 'o', '{'n' * 20000 if not n else 'n'}', '1', 'a')" for n in range(20)]  # noqa: S608
+    place = database(tmp_path, PKG, *PKG_TABLES[:2], *rows)
+    with closing(sqlite3.connect(place)) as made:
+        ((root, size),) = made.execute(
+            "select rootpage, page_size from sqlite_master, pragma_page_size where name = 'packages'"
+        )
+    spoilt = bytearray(place.read_bytes())
+    page = (root - 1) * size
+    (cells,) = struct.unpack_from(">H", spoilt, page + 3)
+    assert (spoilt[page], cells) == (0x0D, 20)  # https://www.sqlite.org/fileformat.html#b_tree_pages: a leaf
+    for number in range(1, cells):
+        spoilt[page + 8 + 2 * number : page + 10 + 2 * number] = spoilt[page + 8 : page + 10]
+    place.write_bytes(spoilt)
+    found = packagedbs.read(tmp_path)
+    assert found.packages == ()
+    assert "more than the whole database" in found.problems[0]
+
+
+def test_lists_are_read_as_far_as_one_database_may_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("a", "b", "c")
+    status = "\n".join(f"Package: {name}\nStatus: install ok installed\nVersion: 1\n" for name in names)
+    put(tmp_path, "var/lib/dpkg/status", status)
+    for name in names:
+        put(tmp_path, f"var/lib/dpkg/info/{name}.list", f"/lib/lib{name}.so.1\n" + "/usr/share/doc\n" * 20)
+    monkeypatch.setattr(bounds, "PACKAGE_DATABASE", len(status) + 400)
+    found = packagedbs.read(tmp_path)
+    assert [each.name for each in found.packages] == ["a", "b", "c"]
+    assert found.owners == {"/lib/liba.so.1": 0}
+    assert [problem.partition(":")[0] for problem in found.problems] == ["b.list and the lists after it are not read"]
+
+
+def test_as_many_packages_and_libraries_are_read_as_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "PACKAGES", 3)
+    monkeypatch.setattr(bounds, "CONTENT_FILES", 2)
+    for name in "ab":
+        put(tmp_path, f"var/lib/dpkg/status.d/{name}", "\n".join(f"Package: {name}{n}\nVersion: 1\n" for n in range(9)))
+    put(tmp_path, "var/lib/dpkg/info/a0.list", "/lib/a.so\n" + f"/{'x' * 2000}.so\n" + "/lib/b.so\n/lib/c.so")
+    found = packagedbs.read(tmp_path)
+    assert ([each.name for each in found.packages], len(found.problems)) == (["a0", "a1", "a2"], 1)
+    assert found.problems[0].startswith("4 packages")
+    assert found.owners == {"/lib/a.so": 0, "/lib/b.so": 0}
+
+
+def test_a_folder_before_all_files_of_a_package_has_a_bound() -> None:
+    entries = [(1000, 6, 1, b"x\0"), (1001, 6, 1, b"1\0"), (1118, 8, 1, b"/" + b"d" * 5000 + b"\0")]
+    with pytest.raises(InvalidArgumentError, match="too long a name"):
+        rpmheader.read(header(*entries))

@@ -38,7 +38,7 @@ def test_what_is_installed_is_there_and_what_left_its_configuration_is_not() -> 
         source="openssl",
         source_version="3.0.11-1",
     )
-    assert dpkg.packages(STATUS) == [openssl, Package(name="adduser", version="3.134", ecosystem=Ecosystem.DPKG)]
+    assert list(dpkg.packages(STATUS)) == [openssl, Package(name="adduser", version="3.134", ecosystem=Ecosystem.DPKG)]
 
 
 def test_an_image_without_dpkg_has_no_status_of_each() -> None:
@@ -46,4 +46,4 @@ def test_an_image_without_dpkg_has_no_status_of_each() -> None:
 
 
 def test_nonsense_is_no_package() -> None:
-    assert dpkg.packages("Package:\nStatus: install ok installed\nVersion: 1\n\n:::\n\n\x00") == []
+    assert list(dpkg.packages("Package:\nStatus: install ok installed\nVersion: 1\n\n:::\n\n\x00")) == []
