@@ -8,6 +8,7 @@ the two steps leaves the place as it was; it becomes a hole with the next one.
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from jaild.model.errors import UnavailableError
@@ -36,6 +37,10 @@ class LogParts:
         """Read which parts there are."""
         self._parts = logparts.chains(await self._files.names(self.folder))
 
+    def logs(self) -> AbstractSet[str]:
+        """Return the logs of which something was put away."""
+        return self._parts.keys()
+
     def begin(self, log: str) -> int:
         """Return where what is not put away begins."""
         parts = self._parts.get(log)
@@ -46,14 +51,23 @@ class LogParts:
         parts = self._parts.get(log)
         return parts[0].begin if parts else 0
 
-    async def read(self, log: str, position: int, size: int) -> tuple[int, bytes]:
-        """Return at most `size` bytes from a position, or from where what is kept begins; and where they begin."""
-        position = max(position, self.oldest(log))
-        part = next((part for part in self._parts.get(log, ()) if position < part.end), None)
-        if part is None:
-            return position, await self._files.read_at(self.folder / log, position, size)
-        room = min(size, part.end - position)
-        return position, await self._files.read_compressed(self.folder / part.name, position - part.begin, room)
+    async def read(self, log: str, position: int, size: int, stop: int | None = None) -> tuple[int, bytes]:
+        """Return at most `size` bytes from a position, or from where what is kept begins; and where they begin.
+
+        `stop`: nothing from there on.
+        """
+        while True:
+            position = max(position, self.oldest(log))
+            room = size if stop is None else min(size, stop - position)
+            if room <= 0:
+                return position, b""
+            part = next((part for part in self._parts.get(log, ()) if position < part.end), None)
+            if part is None:
+                return position, await self._files.read_at(self.folder / log, position, room)
+            path, skip = self.folder / part.name, position - part.begin
+            if found := await self._files.read_compressed(path, skip, min(room, part.end - position)):
+                return position, found
+            position = part.end  # somebody removed it, or it became too old meanwhile
 
     async def line_start(self, log: str, lines: int) -> int:
         """Return where the last `lines` lines begin; where what is kept begins if there are fewer."""
@@ -66,9 +80,11 @@ class LogParts:
         return position
 
     async def begun_anew(self, log: str) -> None:
-        """Keep what was put away of a log that somebody emptied, under names that say nothing of positions."""
-        for part in self._parts.pop(log, ()):
-            await self._files.rename(self.folder / part.name, logparts.set_aside(part, self._clock.now()))
+        """Keep what was put away of a log that somebody emptied or removed, by names that say nothing of positions."""
+        while parts := self._parts.get(log):  # each is forgotten when it is done: what fails is gone on with
+            await self._files.rename(self.folder / parts[0].name, logparts.set_aside(parts[0], self._clock.now()))
+            del parts[0]
+        self._parts.pop(log, None)
         self._since.pop(log, None)
 
     async def put_away(self, log: str, end: int) -> bool:
@@ -102,12 +118,13 @@ class LogParts:
 
     async def _put_away(self, log: str, end: int) -> bool:
         await self._require_able()
-        part = Part(log=log, begin=self.begin(log), end=end)
+        part, parts = Part(log=log, begin=self.begin(log), end=end), self._parts.setdefault(log, [])
         await self._files.compress(self.folder / log, part.begin, end, self.folder / part.name)
-        if await self._files.size(self.folder / log) < end:  # emptied meanwhile: it is not known what was read
+        is_emptied = await self._files.size(self.folder / log) < end or self._parts.get(log) is not parts
+        if is_emptied:  # meanwhile: it is not known what was read
             await self._files.remove(self.folder / part.name)
             return False
-        self._parts.setdefault(log, []).append(part)
+        parts.append(part)
         self._since.pop(log, None)
         if end > TAIL:  # by its end it is known again
             await self._files.free(self.folder / log, end - TAIL)
@@ -119,14 +136,14 @@ class LogParts:
         away = [name for name in sizes if name.endswith(".gz")]
         times = await self._files.times(self.folder, away)
         kept = {name: Kept(size=sizes[name], time=time) for name, time in times.items()}
-        for log in {logparts.log_of(name) for name in kept}:
+        for log in {log for name in kept if (log := logparts.log_of(name))}:
             its = {name: file for name, file in kept.items() if logparts.log_of(name) == log}
             for name in logparts.surplus(its, self._rotation, self._clock.now()):
                 parts = self._parts.get(log, [])
                 if parts and parts[-1].name == name:
                     continue  # it says where the log goes on
+                parts[:] = [part for part in parts if part.name != name]  # first: who reads looks here again
                 await self._files.remove(self.folder / name)
-                self._parts[log] = [part for part in parts if part.name != name]
 
     async def _require_able(self) -> None:
         self._able = self._able or await self._files.can_free(self.folder)

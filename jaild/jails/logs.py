@@ -79,10 +79,14 @@ class Logs:
         """Put away what is due of each log, up to its last whole line. Raises as `LogParts.put_away`."""
         if self._is_first:
             await self.look_at_all()
-        done = [await self._parts.put_away(f"{name}{_LOG}", seen.mark.end) for name, seen in [*self._seen.items()]]
-        if any(done) or self._clock.now() - self._dropped >= _DROP:
-            self._dropped = self._clock.now()
-            await self._parts.drop_oldest()
+        done = False
+        try:
+            for name, seen in [*self._seen.items()]:
+                done = await self._parts.put_away(f"{name}{_LOG}", seen.mark.end) or done
+        finally:  # above all if there was no room for it
+            if done or self._clock.now() - self._dropped >= _DROP:
+                self._dropped = self._clock.now()
+                await self._parts.drop_oldest()
 
     async def close(self) -> None:
         """Look once more, so that the next daemon knows from when on nobody did."""
@@ -104,6 +108,8 @@ class Logs:
                 seen.looked = before  # as nearly all are: nobody waits for thousands of them
             else:
                 await self._note(name.removesuffix(_LOG))
+        for log in self._parts.logs() - sizes.keys():
+            await self._parts.begun_anew(log)
         for name in self._seen.keys() - {name.removesuffix(_LOG) for name in sizes}:
             await self._files.remove(self._marks(name))
             del self._seen[name]
@@ -145,12 +151,13 @@ class Logs:
             size = await self._files.size(self._path(jail))
             is_new = not seen.looked
             if is_new:
+                came = not self._is_first  # what was put away under its name is of another one
                 await self._load(jail, seen)
-                if size < self._parts.begin(f"{jail}{_LOG}"):
+                if came or size < self._parts.begin(f"{jail}{_LOG}"):
                     await self._parts.begun_anew(f"{jail}{_LOG}")
             if (is_new or size != seen.size) and not await self._is_the_same(jail, seen, size):
-                await self._files.remove(self._marks(jail))
                 await self._parts.begun_anew(f"{jail}{_LOG}")
+                await self._files.remove(self._marks(jail))  # last: they tell the next daemon, if this one dies
                 seen.size, seen.mark, seen.count = 0, Mark(end=0, after=seen.looked, by=0.0), 0
                 seen.begun += 1
                 seen.newest.clear()
@@ -223,8 +230,7 @@ class Logs:
     async def _plain(self, log: str, position: int, stop: int | None, asked: LogQuery) -> AsyncIterator[LogPiece]:
         while True:
             piece = _PIECE if position >= self._parts.begin(log) else _AWAY
-            left = piece if stop is None else min(piece, stop - position)
-            position, data = await self._parts.read(log, position, left) if left > 0 else (position, b"")
+            position, data = await self._parts.read(log, position, piece, stop)
             if data:
                 position += len(data)
                 yield LogPiece(data=data)
@@ -232,6 +238,7 @@ class Logs:
                 return
             else:
                 if await self._files.size(self._folder / log) < position:
+                    await self._look(log.removesuffix(_LOG))  # what was put away of it is not to come again
                     position = 0  # begun anew
                 await self._clock.sleep(_POLL)
 
@@ -259,8 +266,8 @@ class Logs:
 
     async def _between(self, jail: str, begin: int, end: int, after: float, by: float) -> AsyncIterator[LogPiece]:
         while begin < end:
-            begin, data = await self._parts.read(f"{jail}{_LOG}", begin, min(_PIECE, end - begin))
-            if not data or begin >= end:
+            begin, data = await self._parts.read(f"{jail}{_LOG}", begin, _PIECE, end)
+            if not data:
                 return
             begin += len(data)
             yield LogPiece(data=data, after=after, by=by)

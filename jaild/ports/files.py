@@ -60,7 +60,7 @@ class Files(Protocol):
         """Return when files of a folder were written last, in seconds since the epoch; those that are there."""
 
     async def rename(self, path: Path, name: str) -> None:
-        """Give a file another name in its folder, in the place of what has it."""
+        """Give a file another name in its folder, in the place of what has it; nothing if there is no such file."""
 
     async def compress(self, path: Path, begin: int, end: int, to: Path) -> None:
         """Write a part of a file, compressed by gzip(1), into another one: on disk when this returns, or not there."""

@@ -48,6 +48,12 @@ def times(folder: Path, names: Iterable[str]) -> dict[str, float]:
     return found
 
 
+def rename(path: Path, name: str) -> None:
+    """Give a file another name in its folder; nothing if there is none."""
+    with suppress(FileNotFoundError):
+        path.rename(path.with_name(name))
+
+
 def line_start(path: Path, lines: int, begin: int = 0) -> tuple[int, int]:
     """Return where the last `lines` lines begin, and how many lines were found.
 

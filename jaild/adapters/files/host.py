@@ -90,8 +90,8 @@ class HostFiles:
         return await _in_thread(folder, lambda: filetail.times(folder, names))
 
     async def rename(self, path: Path, name: str) -> None:
-        """Give a file another name in its folder."""
-        await _in_thread(path, lambda: path.rename(path.with_name(name)))
+        """Give a file another name in its folder; nothing if there is none."""
+        await _in_thread(path, lambda: filetail.rename(path, name))
 
     async def compress(self, path: Path, begin: int, end: int, to: Path) -> None:
         """Put a part of a file away into one of its own."""

@@ -11,9 +11,13 @@ import gzip
 import os
 import sys
 import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _PIECE = 1 << 20
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _KEEP_SIZE_PUNCH_HOLE = 0x01 | 0x02  # linux/falloc.h
 _DEALLOC = 1  # sys/fcntl.h: SPACECTL_DEALLOC
 _DEALLOC_PRESENT = 65  # sys/unistd.h: _PC_DEALLOC_PRESENT
@@ -26,18 +30,25 @@ class _Range(ctypes.Structure):
 
 
 def compress(log: Path, begin: int, end: int, to: Path) -> None:
-    """Write a part of a log into a file of its own: on disk, whole, or not at all."""
-    half = to.with_name(f"{to.name}.new")
-    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with log.open("rb") as source, os.fdopen(descriptor, "wb") as sink:
-        source.seek(begin)
-        with gzip.GzipFile(to.name, "wb", 6, sink, mtime=0) as packed:
-            while begin < end and (piece := source.read(min(_PIECE, end - begin))):
-                packed.write(piece)
-                begin += len(piece)
-        sink.flush()
-        os.fsync(sink.fileno())
-    half.rename(to)
+    """Write a part of a log into a file of its own: on disk, whole, or not at all.
+
+    The log is on disk first: a power cut that left it shorter than its part would make it one that was begun anew.
+    """
+    half = log.with_name(f"{log.name}.new")  # the same for each part: a crash leaves one at most, until the next
+    try:
+        with log.open("rb") as source, os.fdopen(os.open(half, _NEW, 0o600), "wb") as sink:
+            os.fsync(source.fileno())
+            source.seek(begin)
+            with gzip.GzipFile(to.name, "wb", 6, sink, mtime=0) as packed:
+                while begin < end and (piece := source.read(min(_PIECE, end - begin))):
+                    packed.write(piece)
+                    begin += len(piece)
+            sink.flush()
+            os.fsync(sink.fileno())
+        half.rename(to)
+    except BaseException:
+        half.unlink(missing_ok=True)  # on a full disk above all
+        raise
     descriptor = os.open(to.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -48,7 +59,7 @@ def compress(log: Path, begin: int, end: int, to: Path) -> None:
 def read(part: Path, skip: int, size: int) -> bytes:
     """Return what was put away, from so many bytes on; b'' if it is not there any more."""
     try:
-        with gzip.open(part) as packed:
+        with _opened(part) as packed:
             packed.seek(skip)
             return packed.read(size)
     except FileNotFoundError:
@@ -60,7 +71,7 @@ def line_start(part: Path, lines: int) -> tuple[int, int]:
     starts: list[int] = [0]
     position = 0
     try:
-        with gzip.open(part) as packed:
+        with _opened(part) as packed:
             for line in packed:
                 position += len(line)
                 starts.append(position)
@@ -69,6 +80,16 @@ def line_start(part: Path, lines: int) -> tuple[int, int]:
         return 0, 0
     starts.pop()  # the end
     return (starts[0], len(starts)) if starts else (0, 0)
+
+
+@contextmanager
+def _opened(part: Path) -> Iterator[gzip.GzipFile]:
+    """Open a part; what is not as it was written is an `OSError`, as gzip itself tells some of it."""
+    try:
+        with gzip.open(part) as packed:
+            yield packed
+    except (EOFError, zlib.error) as error:
+        raise OSError(errno.EIO, f"damaged: {error}") from error
 
 
 def free(log: Path, end: int) -> None:

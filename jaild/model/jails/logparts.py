@@ -20,6 +20,7 @@ from jaild.model import quantity
 from jaild.model.errors import JaildError
 
 _NAME = re.compile(r"(?P<log>[^/]+\.log)\.(?P<begin>[0-9]{16})-(?P<end>[0-9]{16})\.gz")
+_ASIDE = re.compile(r"(?P<log>[^/]+\.log)\.[0-9]+\.[0-9]{16}\.gz")
 _AWAY = ".gz"
 
 
@@ -91,9 +92,12 @@ def surplus(kept: Mapping[str, Kept], rotation: Rotation, now: float) -> list[st
 
 
 def log_of(name: str) -> str:
-    """Return which log a file has something of, also of one that was begun anew since; '' if of none."""
-    jail, dot, rest = name.partition(".log.")
-    return f"{jail}.log" if dot and rest.endswith(_AWAY) else ""
+    """Return which log a file has something of, also of one that was begun anew since; '' if we did not put it there.
+
+    `web.log.0.gz` is newsyslog(8)'s, `web.log-20261130.gz` logrotate(8)'s.
+    """
+    match = _NAME.fullmatch(name) or _ASIDE.fullmatch(name)
+    return match["log"] if match else ""
 
 
 def set_aside(part: Part, now: float) -> str:

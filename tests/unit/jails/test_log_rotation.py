@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from jaild.engine.events import Events
 from jaild.engine.supervisor import Supervisor
 from jaild.jails.logparts import LogParts
 from jaild.jails.logs import Logs
-from jaild.model.errors import InvalidArgumentError, UnavailableError
+from jaild.model.errors import InternalError, InvalidArgumentError, ResourceExhaustedError, UnavailableError
 from jaild.model.jails.logparts import Kept, Rotation, chains, surplus
 from jaild.model.jails.logtimes import LogQuery
 from jaild.ports.clock import Clock
@@ -245,3 +247,130 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, wrong: str) -> None:
     (tmp_path / "jaild.yaml").write_text(f"log_rotation: {wrong}")
     with pytest.raises(InvalidArgumentError, match="log_rotation"):
         config.load(tmp_path / "jaild.yaml", {})
+
+
+async def test_archives_of_somebody_else_beside_a_log_are_left_alone(tmp_path: Path) -> None:
+    logs = daemon(tmp_path, FakeClock(1e12), Rotation(days=1))
+    theirs = ["web.log.0.gz", "web.log.1.gz", "web.log.20261130.gz"]  # newsyslog's, logrotate's
+    for name in theirs:
+        (tmp_path / "logs" / name).write_bytes(b"theirs")
+    await turned(logs)
+    assert away(tmp_path) == sorted(theirs)
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_a_new_jails_log_is_not_taken_for_that_of_an_older_one_of_its_name(
+    tmp_path: Path, *, running: bool
+) -> None:
+    logs = daemon(tmp_path, FakeClock())
+    write(tmp_path, numbered(0, 1000))
+    await turned(logs)
+    (tmp_path / "logs/web.log").unlink()
+    if not running:
+        logs = daemon(tmp_path, FakeClock())
+    await logs.look_at_all()
+    write(tmp_path, numbered(5000, 9000))
+    assert await read(logs) == numbered(5000, 9000)
+    await turned(logs)
+    assert await read(logs) == numbered(5000, 9000)
+
+
+async def test_a_log_that_was_begun_anew_is_known_as_such_also_if_its_parts_could_not_be_set_aside_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = daemon(tmp_path, FakeClock(), Rotation(size="4K"))
+    write(tmp_path, numbered(0, 2000))
+    await turned(logs)
+
+    async def dies(*_: object) -> None:
+        raise RuntimeError("died")
+
+    (tmp_path / "logs/web.log").write_bytes(numbered(3000, 9000))
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):  # noqa: PT012 -- the patch is its own
+        patch.setattr(HostFiles, "rename", dies)
+        await logs.look_at_all()
+    assert await read(daemon(tmp_path, FakeClock())) == numbered(3000, 9000)
+
+
+async def test_who_follows_a_log_that_is_emptied_gets_what_was_put_away_no_second_time(tmp_path: Path) -> None:
+    logs = daemon(tmp_path, FakeClock())
+    write(tmp_path, numbered(0, 2000))
+    await turned(logs)
+    got = b""
+    async for piece in logs.read("web", LogQuery(follow=True)):
+        got += piece.data
+        if got == numbered(0, 2000):
+            (tmp_path / "logs/web.log").write_bytes(b"new\n")
+        if len(got) > len(numbered(0, 2000)):
+            break
+    assert got == numbered(0, 2000) + b"new\n"
+
+
+async def test_a_part_that_somebody_removed_is_passed_over(tmp_path: Path) -> None:
+    logs = daemon(tmp_path, FakeClock())
+    write(tmp_path, numbered(0, 2000))
+    await turned(logs)
+    first, second, *_ = chains(away(tmp_path))["web.log"]
+    (tmp_path / "logs" / second.name).unlink()
+    whole = numbered(0, 2000)
+    assert await read(logs) == whole[: first.end] + whole[second.end :]
+
+
+async def test_what_is_kept_is_read_once_where_a_mark_goes_over_what_is_not(tmp_path: Path) -> None:
+    clock = FakeClock()
+    logs = daemon(tmp_path, clock, Rotation(size="64K", keep="20K"))
+    for turn in range(12):
+        write(tmp_path, numbered(turn * 2000, (turn + 1) * 2000))
+        clock.time += 1
+        await logs.look_at_all()
+    await logs.put_away()
+    position = chains(away(tmp_path))["web.log"][0].begin
+    assert position
+    written = numbered(0, 24_000)
+    assert await read(logs, times=True) == written[position:]
+    assert await read(logs, until=1_000_002.0) == b""
+
+
+async def test_what_cannot_be_put_away_leaves_nothing_half_done_and_the_oldest_go_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = daemon(tmp_path, FakeClock())
+    write(tmp_path, numbered(0, 2000))
+    await turned(logs)
+    kept = away(tmp_path)
+    logs = daemon(tmp_path, FakeClock(1e12))
+    write(tmp_path, numbered(2000, 4000))
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    await logs.look_at_all()
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(ResourceExhaustedError):
+        await logs.put_away()
+    assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["web.log", kept[-1]]
+
+
+async def test_a_log_is_on_disk_as_far_as_a_part_of_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs = daemon(tmp_path, FakeClock())
+    write(tmp_path, numbered(0, 2000))
+    await logs.look_at_all()
+    log, synced = (tmp_path / "logs/web.log").stat().st_ino, list[int]()
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    await logs.put_away()
+    assert synced[0] == log  # shorter after a power cut, it would be taken for one that was begun anew
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda whole: whole[: len(whole) // 2], lambda whole: whole[:30] + b"\xff" * 30 + whole[60:]]
+)
+async def test_a_part_that_is_damaged_is_told_by_its_path(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    logs = daemon(tmp_path, FakeClock())
+    write(tmp_path, numbered(0, 2000))
+    await turned(logs)
+    part = tmp_path / "logs" / away(tmp_path)[0]
+    part.write_bytes(damage(part.read_bytes()))
+    for asked in ({}, {"lines": 5000}):
+        with pytest.raises(InternalError, match=part.name) as told:
+            await read(logs, **asked)
+        assert told.value.reason == "FILE_FAILED"
