@@ -100,7 +100,10 @@ class _Answers:
 
     async def log(self, request: Request) -> Response:
         """Return what a jail writes, as events."""
-        site = self.pages.site(request)
+        try:
+            site = self.pages.site(request)
+        except NoSuchPageError as error:
+            return self._answer(self._failed(request, error))
         return StreamingResponse(live.log(site, f"jails/{request.path_params['id']}"), media_type=_EVENTS)
 
     async def plan(self, request: Request) -> Response:

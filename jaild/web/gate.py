@@ -16,11 +16,11 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 Asgi = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
@@ -109,7 +109,7 @@ class Gate:
         token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if scope["path"] == "/" and token:
             return self._let_in(token)
-        if same(_cookie(headers), self._keys.session):
+        if same(HTTPConnection(scope).cookies.get(COOKIE, ""), self._keys.session):
             return None
         return PlainTextResponse("the token is missing: open the address that `jailctl web` printed\n", 403)
 
@@ -121,11 +121,3 @@ class Gate:
             COOKIE, self._keys.session, path=f"{self._keys.prefix}/", httponly=True, samesite="strict", secure=False
         )
         return answer
-
-
-def _cookie(headers: Mapping[str, str]) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found is not None else ""

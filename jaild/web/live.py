@@ -14,9 +14,9 @@ import grpc
 from jaild.cli.output.human import printable
 from jaild.v1 import jails_pb2
 from jaild.web.pages import Shown
-from jaild.web.site import Site, trouble
+from jaild.web.site import Site, trouble, until
 
-_QUIET = 10.0  # seconds after which a page is made again though nothing is new: it tells how long ago things were
+QUIET = 10.0  # seconds after which a page is made again though nothing is new: it tells how long ago things were
 PACE = 0.5  # seconds between two makings at least
 _LINES = 200  # of a log at first
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # ECMA-48, 5.4: what moves a terminal's cursor and colours
@@ -29,14 +29,16 @@ def event(kind: str, data: str) -> str:
 
 async def updates(look: Callable[[], Awaitable[Shown]], draw: Callable[[Shown], str]) -> AsyncIterator[str]:
     """Yield the page's content each time that it has changed; else a comment, by which a reader's end is noticed."""
-    last = ""
+    last, coming = "", None
     while True:
         shown = await look()
+        coming = coming or shown.news.coming()
         content = draw(shown)
         yield event("content", content) if content != last else ":\n\n"
         last = content
         await asyncio.sleep(PACE)
-        await shown.news.wait(_QUIET)
+        await until(coming, QUIET)
+        coming = shown.news.coming()  # before it is looked at again: what is new meanwhile is looked at after that
 
 
 async def log(site: Site, jail: str) -> AsyncIterator[str]:

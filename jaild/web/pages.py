@@ -113,7 +113,9 @@ class Pages:
             entries = (await api.histories.ListJailHistory(asked, timeout=SECONDS)).entries
             told = events_pb2.WatchEventsRequest(target=name, no_follow=True)
             stream = api.events.WatchEvents(told, timeout=SECONDS)
-            events = deque([event async for event in stream], maxlen=_EVENTS)
+            events = deque[events_pb2.Event](maxlen=_EVENTS)
+            async for event in stream:  # a host keeps 100,000
+                events.append(event)
         row = jails.row(jail)
         about = [each for each in site.operations if metadata(each).target == name]
         for key in jail.spec.environment:
@@ -142,6 +144,10 @@ class Pages:
         asked = contents_pb2.CompareGenerationsRequest(name=name, to=numbers[1], **{"from": numbers[0]})
         async with site.connect() as api:
             found = await api.contents.CompareGenerations(asked, timeout=3 * SECONDS)
+        for each in found.spec:
+            for side in ("before", "after"):
+                if each.name.startswith("environment") and each.HasField(side):  # as on a jail's page
+                    setattr(each, side, REDACTED)
         trail = ((site.name, f"hosts/{site.key}"), (short(name), f"hosts/{site.key}/{name}"))
         title = f"{short(name)}: generation {numbers[0]} to {numbers[1]}"
         return Shown(

@@ -55,11 +55,20 @@ class News:
         if self._upward is not None:
             self._upward()
 
+    def coming(self) -> asyncio.Event:
+        """Return what is set as soon as something is new from now on, whoever waits for it by then."""
+        return self._event
+
     async def wait(self, within: float) -> None:
         """Return when something is new, or after so many seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                await self._event.wait()
+        await until(self.coming(), within)
+
+
+async def until(event: asyncio.Event, within: float) -> None:
+    """Return when an event is set, or after so many seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            await event.wait()
 
 
 class Site:
@@ -144,9 +153,7 @@ class Site:
         """Return when an event came, an operation began, which is no event, or it is time to look again."""
         end = time.monotonic() + _IDLE
         while time.monotonic() < end:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(BUSY):
-                    await self._stirred.wait()
+            await until(self._stirred, BUSY)
             if self._stirred.is_set() or self._changed or any(each.tone is Tone.BUSY for each in self.works):
                 return
             newest = operations_pb2.ListOperationsRequest(name="operations", page_size=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 import msgspec
@@ -21,7 +22,7 @@ MOST = 1000  # changes of a kind that are told
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 _CONTEXT = 3  # lines around a change
 _ENVIRONMENT = "environment"
-_READABLE = 0o004
+_READABLE, _SEARCHABLE = 0o004, 0o001  # by others
 _Key = TypeVar("_Key", bound=Hashable)
 
 
@@ -168,35 +169,46 @@ def _etc(before: Side, after: Side, notes: list[str]) -> Iterator[FileChange]:
                 notes.append(f"more than {MOST} paths below {folder} differ")
                 return
             told += 1
-            found = _entry_change(f"{folder}/{path}", old.get(path), new.get(path), steps, titles)
+            found = _entry_change(f"{folder}/{path}", path, (old, new), steps, titles)
             room -= len(found.diff)
             if room < 0:
                 found = msgspec.structs.replace(found, diff="", why="large")
             yield found
 
 
-def _entry_change(path: str, old: Entry | None, new: Entry | None, steps: Steps, titles: Sequence[str]) -> FileChange:
-    found = FileChange(path=path, change=_change(old, new), why=_differs(old, new))
+def _entry_change(shown: str, path: str, trees: Sequence[Tree], steps: Steps, titles: Sequence[str]) -> FileChange:
+    """Compare what stands at `path` in two trees; it is told as `shown`."""
+    old, new = (tree.get(path) for tree in trees)
+    found = FileChange(path=shown, change=_change(old, new), why=_differs(old, new))
     texts = [each.content if each is not None and each.kind is Kind.FILE else b"" for each in (old, new)]
     if texts[0] == texts[1]:
         return found
-    if why := _withheld(path, [each for each in (old, new) if each is not None and each.kind is Kind.FILE]):
+    if why := _withheld(path, trees, texts):
         return msgspec.structs.replace(found, why=why)
     lines = [text.decode("utf-8", "replace").split("\n") for text in texts]
     try:
-        diff = "\n".join(_unified(path, lines[0], lines[1], steps, titles))
+        diff = "\n".join(_unified(shown, lines[0], lines[1], steps, titles))
     except TooManyStepsError:
         return msgspec.structs.replace(found, why="large")
     return msgspec.structs.replace(found, diff=f"{diff}\n")
 
 
-def _withheld(path: str, files: Sequence[Entry]) -> str:
-    """Say why no diff is shown of these files; '' if one is."""
-    if path.partition("/etc/")[2] in accountfiles.PRIVATE or any(not each.mode & _READABLE for each in files):
+def _withheld(path: str, trees: Iterable[Tree], texts: Sequence[bytes]) -> str:
+    """Say why no diff is shown of a file; '' if one is."""
+    if path in accountfiles.PRIVATE or any(_is_private(path, tree) for tree in trees):
         return "private"
-    if any(len(each.content) > bounds.DIFF_FILE for each in files):
+    if any(len(text) > bounds.DIFF_FILE for text in texts):
         return "large"
-    return "binary" if any(_is_binary(each.content) for each in files) else ""
+    return "binary" if any(map(_is_binary, texts)) else ""
+
+
+def _is_private(path: str, tree: Tree) -> bool:
+    """Say whether not everybody in the jail may read a file: by its own mode, or by those of the folders it is in."""
+    entry = tree.get(path)
+    if entry is None or entry.kind is not Kind.FILE:
+        return False
+    folders = [above for each in PurePosixPath(path).parents if (above := tree.get(str(each))) is not None]
+    return not entry.mode & _READABLE or any(not each.mode & _SEARCHABLE for each in folders)
 
 
 def _is_binary(content: bytes) -> bool:

@@ -25,6 +25,7 @@ _HOLDS: Mapping[str, Callable[[int, int], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_LONGEST = 1024  # characters, as FreeBSD's PATH_MAX: a pattern is compiled, which takes the longer the longer it is
 MOST = 1000  # things that are found in one layer
 
 
@@ -67,6 +68,8 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 def question(kind: Kind, text: str) -> Question:
     """Read a question. `InvalidArgumentError` (INVALID_QUESTION)."""
     text = text.strip()
+    if len(text) > _LONGEST:
+        raise _invalid(f"{text[:20]}...", f"it has more than {_LONGEST} characters")
     if kind is Kind.FILE:
         if found := _SHA256.fullmatch(text):
             return Question(kind=kind, name=f"sha256:{found[1].lower()}")

@@ -73,6 +73,14 @@ def test_another_cookie_or_a_broken_one_is_none(browser: Browser) -> None:
         assert browser.http.get(browser.root, headers={"cookie": cookie.encode()}).status_code == 403
 
 
+@pytest.mark.parametrize("other", ["a/b=1", "path", "x", '{"a": 1}=2', "a@b=c"])
+def test_the_cookie_counts_beside_those_of_other_servers_on_this_machine(browser: Browser, other: str) -> None:
+    """They come for /, from any port, and are what their makers like."""
+    browser.http.cookies.clear()
+    for cookie in (f"{COOKIE}={browser.keys.session}; {other}", f"{other}; {COOKIE}={browser.keys.session}"):
+        assert browser.http.get(browser.root, headers={"cookie": cookie}).status_code == 200, cookie
+
+
 def test_every_answer_forbids_what_the_page_does_not_need(browser: Browser) -> None:
     for path in (browser.root, f"{browser.root}static/style.css", f"{browser.root}nowhere", "/?token=wrong"):
         headers = browser.http.get(path).headers

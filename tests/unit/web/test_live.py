@@ -39,6 +39,24 @@ async def test_a_page_is_sent_again_only_if_it_has_changed(monkeypatch: pytest.M
     assert told == [live.event("content", "one"), ":\n\n", live.event("content", "two")]
 
 
+async def test_what_is_new_while_a_page_is_looked_at_or_sent_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "PACE", 0.0)
+    monkeypatch.setattr(live, "QUIET", 1000.0)
+    news, contents = News(), ["one", "two", "three"]
+
+    async def look() -> Shown:
+        if len(contents) < 3:
+            news.tell()
+        return Shown("", "", news, {})
+
+    stream = live.updates(look, lambda _: contents.pop(0))
+    async with asyncio.timeout(10.0):
+        assert await anext(stream) == live.event("content", "one")
+        news.tell()
+        assert await anext(stream) == live.event("content", "two")
+        assert await anext(stream) == live.event("content", "three")
+
+
 async def test_a_log_comes_as_text_without_a_terminals_colours(daemon: Daemon) -> None:
     pieces = [b"\x1b[32mgr\xc3", b"\xbcn\x1b[0m\r\n<b>\x07\xff\n"]
     daemon.answers["TailLogs"] = lambda _: [jails_pb2.TailLogsResponse(data=piece) for piece in pieces]

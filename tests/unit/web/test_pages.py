@@ -105,6 +105,7 @@ def test_a_jails_history_and_what_its_generations_differ_in(browser: Browser, da
     for text in ("operations/1", "UNHEALTHY", "migrations/2", "a → b", "exec-in-jail", "jails/web/diff/2/4"):
         assert text in page, text
     found = contents_pb2.Comparison(from_base="bases/b1", to_base="bases/b2", notes=["too large"])
+    found.spec.add(name="environment.PASSWORD", before="secret", after="hidden")
     found.packages.add(name="openssl", before="3.0", after="3.1")
     found.libraries.add(name="libx.so.1", before="")
     found.configuration.add(path="/etc/motd", change=contents_pb2.FileChange.CHANGE_CHANGED, diff="-old\n+new\n")
@@ -122,8 +123,12 @@ def test_a_jails_history_and_what_its_generations_differ_in(browser: Browser, da
         "+new",
         "1,200 changed",
         "too large",
+        "PASSWORD",
+        "(redacted)",
     ):
         assert text in page, text
+    assert "secret" not in page
+    assert "hidden" not in page
     (asked,) = daemon.requests(contents_pb2.CompareGenerationsRequest)
     assert (getattr(asked, "from"), asked.to) == (2, 4)
     daemon.answers["CompareGenerations"] = contents_pb2.Comparison()
@@ -148,6 +153,7 @@ def test_what_the_api_refuses_is_told_with_reason_and_hint(browser: Browser, dae
     assert "is jaild running?" in page
     page = browser.text("hosts/nowhere", 404)
     assert "there is no such page" in page
+    assert "there is no such page" in browser.text("hosts/nowhere/jails/web/log", 404)
     assert browser.http.get(f"{browser.root}nowhere").status_code == 404
 
 

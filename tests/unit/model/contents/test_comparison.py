@@ -130,6 +130,16 @@ def test_what_has_no_diff_says_why(path: str, old: Entry, new: Entry, why: str) 
     assert found == FileChange(path=f"/etc/{path}", change="changed", why=why)
 
 
+@pytest.mark.parametrize(("before", "after"), [(0o700, 0o700), (0o700, 0o755), (0o755, 0o710)])
+def test_a_file_in_a_folder_that_not_everybody_enters_is_private(before: int, after: int) -> None:
+    """Whoever may ask for a diff may be nobody in the jail: /etc/wireguard/wg0.conf is 0644 in a folder of 0700."""
+    folders = [Entry(kind=Kind.DIRECTORY, mode=mode) for mode in (before, after)]
+    old = {"wireguard": folders[0], "wireguard/wg0.conf": file(b"PrivateKey = a\n")}
+    new = {"wireguard": folders[1], "wireguard/wg0.conf": file(b"PrivateKey = b\n")}
+    found = compared(side(etc=old), side(2, etc=new)).etc[-1]
+    assert (found.path, found.diff, found.why) == ("/etc/wireguard/wg0.conf", "", "private")
+
+
 def test_what_is_too_much_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "MOST", 2)
     monkeypatch.setattr(bounds, "DIFF", 120)

@@ -107,6 +107,8 @@ def test_a_file_is_asked_for_by_path_through_links_or_by_its_sha256(text: str, f
         (Kind.FILE, "bin/sh"),
         (Kind.FILE, "sha256:ab"),
         (Kind.BASE, " "),
+        (Kind.BASE, "*a" * 600),
+        (Kind.FILE, "/" + "*a" * 600),
     ],
 )
 def test_what_is_no_question_is_refused(kind: Kind, text: str) -> None:
