@@ -59,6 +59,14 @@ class JailDatasets:
         entry.parts[path] = bounds
         await self._require_mounted(dataset, entry.folder / path)
 
+    async def _open(self, entry: JailEntry, path: str) -> None:
+        """Mount a volume that no spec named, such as one that only the copy had that the jail became here."""
+        if await self._zfs.mounted(entry.folder / path) is None:
+            dataset = self._inventory.where.part(entry.name, path)
+            await self._zfs.inherit(dataset, "readonly")
+            await self._zfs.mount(dataset)
+            await self._require_mounted(dataset, entry.folder / path)
+
     async def _require_mounted(self, dataset: str, folder: Path) -> None:
         """Raise DATASET_NOT_MOUNTED if a new dataset is not where its parent's folder says."""
         if await self._zfs.mounted(folder) is None:
@@ -80,6 +88,8 @@ class JailDatasets:
         uid, gid = (owner.uid, owner.gid) if owner else (0, 0)
         for name, volume in sorted(spec.volumes.items()):
             if name in entry.parts:
+                if entry.generation is None or name not in entry.generation.spec.volumes:
+                    await self._open(entry, name)
                 continue
             more = {"recordsize": volume.recordsize} if volume.recordsize else {}
             await self._make_part(entry, name, quotas.bounds_of(volume.quota), **more)

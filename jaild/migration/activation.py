@@ -18,6 +18,7 @@ import structlog
 from jaild.engine.build import Engine
 from jaild.engine.concurrency import for_each
 from jaild.engine.inventory import JailEntry
+from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.jails.build import JailParts
 from jaild.jails.health import check_ended
 from jaild.model.errors import JaildError, NotFoundError
@@ -29,6 +30,7 @@ from jaild.model.migration.budget import Parts
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Activated
 from jaild.model.replication.policy import to_be_confirmed
+from jaild.model.snapshots import STANDBY
 from jaild.transfer.snapshots import MigrationSnapshots, return_to_before
 
 _MOUNTS = 16  # datasets of one jail that are mounted at once
@@ -193,10 +195,29 @@ class Activation:
         snapshots = MigrationSnapshots(self._zfs, entry.dataset)
         await snapshots.came(journal)
         await snapshots.settle()
+        await self._drop_removed(entry, journal)
         if entry.record is not None and not to_be_confirmed(entry.record, _spec(entry), self._inventory.host_name):
             await snapshots.forget_rounds()  # such as of the one that this host kept
         await self._datasets.keep_to_quotas(entry)
         await self._datasets.measure(entry)
+
+    async def _drop_removed(self, entry: JailEntry, journal: Journal) -> None:
+        """Destroy volumes that their owner removed after this host's replica had them: no round says so any more."""
+        if entry.record is None or not entry.record.removed_guids:
+            return
+        known = (g for g in (entry.generation, entry.staged, entry.fallback) if g is not None)
+        paths = {each.path for each in journal.offer.jail.datasets}.union(*(g.spec.volumes for g in known))
+        kept = {self._inventory.where.part(entry.name, path) for path in paths}
+        rounds = await OwnedSnapshots(self._zfs, entry.dataset).of(STANDBY)
+        for dataset in sorted({s.dataset for s in rounds if s.guid in entry.record.removed_guids} - kept):
+            volume = dataset.rpartition("/")[2]
+            try:
+                await self._datasets.destroy_all(dataset)
+            except JaildError as error:  # others keep a snapshot of it: `jailctl volume ls` shows it
+                self._log.warning("cannot drop a volume", jail=entry.name, volume=volume, error=str(error))
+                continue
+            message = f"{volume}: its owner has removed it"
+            await self._events.emit("standby.volume_removed", f"jails/{entry.name}", message)
 
     # -- discarding
 

@@ -178,3 +178,41 @@ async def test_a_standby_that_was_away_takes_the_new_volume_for_the_removed_one_
     assert (beta.core.inventory.jails["web"].folder / "cache" / "new").read_text() == "written since"
     await alpha.stop()
     await beta.stop()
+
+
+async def test_a_volume_that_was_removed_since_the_last_round_does_not_come_back_with_a_move_to_a_standby(
+    tmp_path: Path,
+) -> None:
+    alpha, beta = await hosts_with(tmp_path, "beta")
+    spec = alpha.core.inventory.jails["web"].generation.spec  # type: ignore[union-attr]
+    both = msgspec.structs.replace(spec, volumes=WITH.volumes)
+    await configure(alpha, both)
+    await rounds(alpha)
+    await configure(alpha, spec)
+    assert reason_of(await remove(alpha)) == ""
+    assert reason_of(await ended(alpha, migrate(alpha, beta))) == ""
+    await beta.quiet()
+    assert await names(beta) == []
+    assert await events(beta, "standby.volume_removed") == ["standby.volume_removed cache: its owner has removed it"]
+    assert reason_of(await configure(beta, both)) == ""
+    assert await names(beta) == [("cache", "/var/cache")]
+    await alpha.stop()
+    await beta.stop()
+
+
+async def test_a_volume_that_only_the_copy_had_is_mounted_when_a_spec_names_it(tmp_path: Path) -> None:
+    alpha, beta = await hosts_with(tmp_path, "beta")
+    spec = alpha.core.inventory.jails["web"].generation.spec  # type: ignore[union-attr]
+    both = msgspec.structs.replace(spec, volumes=WITH.volumes)
+    await configure(alpha, both)
+    (alpha.core.inventory.jails["web"].folder / "cache" / "kept").write_text("as it was")
+    assert reason_of(await ended(alpha, migrate(alpha, beta))) == ""
+    await configure(beta, spec)
+    assert reason_of(await remove(beta)) == ""
+    assert reason_of(await ended(beta, migrate(beta, alpha))) == ""
+    assert await names(alpha) == [("cache", "")]  # the copy that stayed had it
+    assert reason_of(await configure(alpha, both)) == ""
+    assert (await alpha.zfs.dataset(CACHE)).mounted
+    assert (alpha.core.inventory.jails["web"].folder / "cache" / "kept").read_text() == "as it was"
+    await alpha.stop()
+    await beta.stop()
