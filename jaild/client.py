@@ -56,6 +56,7 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
+    ("grpc.max_receive_message_length", 64 << 20),  # as a daemon sends: a page of 1000 jails, a bill of materials
 ]
 
 

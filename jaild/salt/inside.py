@@ -14,7 +14,12 @@ from jaild.v1 import host_pb2, jails_pb2
 
 _STATE = jails_pb2.Jail
 # Of jails that this host owns; what is a copy, a replica or on its way is another host's to answer for.
-_OWNED = frozenset({_STATE.STATE_RUNNING, _STATE.STATE_STOPPED, _STATE.STATE_FAILED, _STATE.STATE_FROZEN})
+_OWNED = frozenset(
+    {
+        *(_STATE.STATE_RUNNING, _STATE.STATE_STOPPED, _STATE.STATE_FAILED, _STATE.STATE_FROZEN),
+        *(_STATE.STATE_STARTING, _STATE.STATE_CRASH_LOOP),
+    }
+)
 
 
 def owned(api: Api) -> list[str]:

@@ -10,9 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jaild.model.jails.redaction import REDACTED
+
 _AXES = ("base", "channel", "app")
 # What is told of a jail that changed; the rest is of no state's making.
 _TOLD = ("state", "generation", "base", "release")
+_ENVIRONMENT = "spec:environment"
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,9 @@ class Outcome:
     changes: dict[str, Any] = field(default_factory=dict)
 
     def told(self) -> dict[str, Any]:
-        """Return it as a mapping."""
-        return {"name": self.name, "result": self.result, "comment": self.comment, "changes": self.changes}
+        """Return it as a mapping, for the master, its job cache and its returners: without values of environments."""
+        changes = {key: _withheld(each) if key == _ENVIRONMENT else each for key, each in self.changes.items()}
+        return {"name": self.name, "result": self.result, "comment": self.comment, "changes": changes}
 
 
 def moves(name: str, wanted: Mapping[str, Any], jail: Mapping[str, Any]) -> Iterator[Move]:
@@ -120,6 +124,13 @@ def with_standby(jail: Mapping[str, Any], peers: Iterable[str], interval: float 
     if interval is not None:
         wanted["interval"] = interval
     return {**spec, "standby": wanted} if wanted["peers"] else spec
+
+
+def _withheld(change: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of a change of the environment which names are others, without their values: these are secrets."""
+    old, new = change["old"] or {}, change["new"] or {}
+    differ = {name for name in (*old, *new) if old.get(name) != new.get(name)}
+    return {side: {name: REDACTED for name in change[side] or {} if name in differ} for side in ("old", "new")}
 
 
 def _axes(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ import yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 from jaild.client import Api, OperationError
+from jaild.restraints import NotHeldBackError
 from jaild.salt import daemon, functions, plain, streams
 from jaild.salt import summary as in_short
 from jaild.v1 import apps_pb2, bases_pb2, builds_pb2, events_pb2, jails_pb2
@@ -320,6 +321,8 @@ def _daemon(context: str | None) -> Iterator[Api]:
         raised = CommandExecutionError(text)
         raised.info = info
         raise raised from error
+    except NotHeldBackError as error:
+        raise CommandExecutionError(f"{error}: nothing was sent; update the daemon") from error
     except (daemon.UnknownContextError, ValueError) as error:
         raise SaltInvocationError(str(error)) from error
     except OSError as error:

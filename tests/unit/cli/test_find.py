@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jaild import client
 from jaild.cli.output.exits import Exit
 from jaild.v1 import contents_pb2
 from tests.unit.cli.conftest import Run
@@ -92,3 +93,11 @@ def test_a_bill_of_materials_is_printed_as_it_is(jailctl: Run, daemon: Daemon) -
         assert json.loads(jailctl(noun, "sbom", name).stdout) == {"bomFormat": "CycloneDX"}
         assert daemon.requests[-1].name == asked
     assert jailctl("base", "sbom", "deb-1", "-o", "yaml").stdout == "bomFormat: CycloneDX\n"
+
+
+def test_an_answer_may_be_as_large_as_a_daemon_sends_it(daemon: Daemon) -> None:
+    """gRPC's own bound is 4 MiB: a bill of materials with 12,000 packages would not come."""
+    daemon.comparison = contents_pb2.Comparison(notes=["x" * (5 << 20)])
+    with client.connect(daemon.address) as api:
+        found = api.contents.CompareGenerations(contents_pb2.CompareGenerationsRequest(name="jails/web"))
+    assert len(found.notes[0]) == 5 << 20

@@ -39,6 +39,9 @@ def away() -> Any:
         (Jail.STATE_RUNNING, "alpha", True),
         (Jail.STATE_STOPPED, "alpha", True),
         (Jail.STATE_FROZEN, "alpha", True),
+        (Jail.STATE_STARTING, "alpha", True),
+        (Jail.STATE_CRASH_LOOP, "alpha", True),
+        (Jail.STATE_WAITING, "alpha", False),  # another host may have taken it over
         (Jail.STATE_MOVED, "beta", False),
         (Jail.STATE_MOVED, "alpha", False),
         (Jail.STATE_STANDBY, "beta", False),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jaild.salt.outcome import Move, Plan, brief, differences, moves, with_standby
+from jaild.salt.outcome import Move, Outcome, Plan, brief, differences, moves, with_standby
 
 ERROR = {"severity": "error", "code": "MISSING_LIBRARY", "message": "no libx.so.1", "hint": "push it"}
 JAIL: dict[str, Any] = {
@@ -89,6 +89,20 @@ def test_differences_are_old_and_new_and_none_for_what_is_not_there() -> None:
         "spec:app": "redis/7.0",
         "spec:labels": {"a": "b"},
     }
+
+
+def test_values_of_the_environment_are_not_told() -> None:
+    before = {"spec": {"environment": {"KEY": "secret", "GONE": "old", "TZ": "UTC"}}}
+    after = {"spec": {"environment": {"KEY": "other", "NEW": "new", "TZ": "UTC"}}}
+    told = Outcome("web", changes=differences(brief(before), brief(after))).told()["changes"]
+    assert told == {
+        "spec:environment": {
+            "old": {"KEY": "(redacted)", "GONE": "(redacted)"},
+            "new": {"KEY": "(redacted)", "NEW": "(redacted)"},
+        }
+    }
+    made = Outcome("web", changes=differences(None, brief(after))).told()["changes"]
+    assert made["spec:environment"] == {"old": {}, "new": dict.fromkeys(("KEY", "NEW", "TZ"), "(redacted)")}
 
 
 def test_replicas_are_part_of_the_spec_and_go_with_their_last_host() -> None:
