@@ -50,19 +50,19 @@ class _Handler(BaseHTTPRequestHandler):
         signed = hmac.new(SECRET, parts["t"].encode() + b"." + body, hashlib.sha256).hexdigest()
         told = self.received
         status = told.status if hmac.compare_digest(signed, parts["v1"]) else 403
-        self.send_response(status)
-        for name, value in told.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(told.body)))
-        self.end_headers()
-        self.wfile.write(told.body)
-        with told.came:
+        with told.came:  # before the answer: who asks then finds it
             told.path = self.path
             if status < 300:
                 told.events.append(json.loads(body))
                 told.times.append(int(parts["t"]))
                 told.keys.append(self.headers["Idempotency-Key"])
             told.came.notify_all()
+        self.send_response(status)
+        for name, value in told.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(told.body)))
+        self.end_headers()
+        self.wfile.write(told.body)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

@@ -45,7 +45,7 @@ class SyslogSink:
                     await self._datagram(notice, await _address(host, port))
                 else:
                     await self._datagram(notice, (socket.AF_UNIX, path))
-        except (OSError, TimeoutError) as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that no resolver is asked
             why = f"no end within {self._settings.timeout:g} s" if isinstance(error, TimeoutError) else str(error)
             raise UnavailableError(
                 "SINK_UNREACHABLE",

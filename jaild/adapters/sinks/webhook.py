@@ -56,14 +56,21 @@ class WebhookSink:
                 status, said = await self._answer([request, h11.Data(data=body), h11.EndOfMessage()])
         except TimeoutError as error:
             raise self._unreachable(f"no answer within {self._settings.timeout:g} s") from error
-        except (OSError, h11.ProtocolError) as error:
+        except (OSError, UnicodeError, h11.ProtocolError) as error:  # UnicodeError: a name that no resolver is asked
             raise self._unreachable(str(error) or type(error).__name__) from error
         if status not in _TAKEN:
             raise UnavailableError(
                 "SINK_REFUSED",
-                f"{self._settings.destination} answered {status}: {said.decode(errors='replace')[:_SHOWN]}",
+                f"{self._settings.destination} answered {status}: {self._shown(said)}",
                 hint="see what the receiver says of it: its address, the secret, the time of both hosts",
             )
+
+    def _shown(self, said: bytes) -> str:
+        """Return the beginning of an answer, without what it repeats of the address: that may be a secret."""
+        text, place = said.decode(errors="replace"), self._settings.place
+        for part in (place.query, place.path.strip("/")):
+            text = text.replace(part, "...") if part else text
+        return text[:_SHOWN]
 
     def _unreachable(self, why: str) -> UnavailableError:
         return UnavailableError(

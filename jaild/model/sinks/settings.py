@@ -42,6 +42,8 @@ class Webhook(_Kind, frozen=True, kw_only=True):
         at = self.place
         if at.scheme not in {"http", "https"} or not at.hostname or at.username is not None or at.fragment:
             raise ValueError("the url is none: give https://host/path, without user and password")
+        if not all("!" <= letter <= "~" for letter in self.url):
+            raise ValueError("the url has letters that no request can: encode them (%20 for a space)")
         if at.scheme == "http" and not self.insecure and not is_loopback(at.hostname):
             raise ValueError(f"events would go to {at.hostname} unprotected: give https, or say insecure: true")
 

@@ -47,3 +47,20 @@ async def test_another_status_a_missing_program_and_one_that_does_not_end_have_n
     with pytest.raises(JaildError) as failed:
         await sink(*argv, timeout=timeout).deliver(NOTICE)
     assert failed.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("argv", "timeout"),
+    [
+        (("false", "s3cret"), 10.0),
+        (("sh", "-c", "echo no s3cret >&2; exit 1"), 10.0),
+        (("sleep", "1000"), 0.2),
+    ],
+)
+async def test_of_what_was_not_taken_only_the_programs_name_is_told(argv: tuple[str, ...], timeout: float) -> None:
+    """Viewers see the error, and its arguments may be a token's."""
+    with pytest.raises(JaildError) as failed:
+        await sink(*argv, timeout=timeout).deliver(NOTICE)
+    assert argv[0] in failed.value.message
+    assert argv[-1] not in failed.value.message
+    assert failed.value.hint

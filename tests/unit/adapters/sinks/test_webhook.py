@@ -83,6 +83,20 @@ async def test_whatever_is_no_2xx_is_a_refusal_and_no_redirect_is_followed(secre
             await sink(f"http://127.0.0.1:{received.port}/", secret).deliver(NOTICE)
 
 
+async def test_an_answer_that_repeats_the_address_is_told_without_it(secret: Path) -> None:
+    with receiving() as received:
+        received.status, received.body = 404, b"Cannot POST /T000/token?key=hidden"
+        with pytest.raises(UnavailableError, match=r"answered 404: Cannot POST /\.\.\.") as refused:
+            await sink(f"http://127.0.0.1:{received.port}/T000/token?key=hidden", secret).deliver(NOTICE)
+    assert not [word for word in ("token", "hidden") if word in str(refused.value)]
+
+
+async def test_a_name_that_nobody_can_have_is_told_as_an_address(secret: Path) -> None:
+    with pytest.raises(UnavailableError) as failed:
+        await sink("https://pager..example/", secret).deliver(NOTICE)
+    assert failed.value.reason == "SINK_UNREACHABLE"
+
+
 async def test_who_shows_another_certificate_is_told_nothing(secret: Path, certificates: dict[str, TlsFiles]) -> None:
     with receiving(certificates["server"]) as received:
         url = f"https://127.0.0.1:{received.port}/"

@@ -19,6 +19,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"webhook": {**HOOK, "url": "ftp://pager.example/x"}}, "the url is none"),
     ({"webhook": {**HOOK, "url": "https://me:secret@pager.example"}}, "without user and password"),
     ({"webhook": {**HOOK, "url": "https://pager.example:99999/"}}, "Port out of range"),
+    ({"webhook": {**HOOK, "url": "https://pager.example/a b"}}, "letters that no request can"),
+    ({"webhook": {**HOOK, "url": "https://pager.example/\xfc"}}, "letters that no request can"),
     ({"webhook": {"url": "https://pager.example"}}, "secret"),
     ({"webhook": {**HOOK, "timeout": 0}}, "timeout"),
     ({"command": {"argv": []}}, "argv"),
