@@ -97,8 +97,9 @@ def command(
     else:
         with connect(settings) as api:
             layers = question(api)
-    for layer in layers:
-        layer.uses = [use for use in layer.uses if use.active or not active]
+    if active:
+        layers = [_active(layer) for layer in layers]
+        layers = [layer for layer in layers if layer.uses or layer.not_indexed or layer.problems]
     _show(settings, look, layers, everywhere=everywhere)
     _complain(layers, silent)
 
@@ -116,6 +117,13 @@ def _layers(context: str, answers: Any) -> list[Layer]:
 
 def _named(layer: Layer, context: str) -> Layer:
     layer.context = context
+    return layer
+
+
+def _active(layer: Layer) -> Layer:
+    """Leave active generations alone; where there is none, nothing is found."""
+    layer.uses = [use for use in layer.uses if use.active]
+    layer.matches = layer.matches if layer.uses else []
     return layer
 
 

@@ -50,8 +50,10 @@ def history(settings: Settings, *, name: str, lines: int, everywhere: bool, look
 
 def _everywhere(settings: Settings, look: Look, question: Callable[[Api], list[Any]], lines: int) -> None:
     """Print what all hosts tell, each thing once; a host that knows nothing of the jail is none that is silent."""
-    found, silent = ask_all(settings, question)
-    silent = [(name, failure) for name, failure in silent if failure.exit_code != Exit.NOT_FOUND]
+    found, failed = ask_all(settings, question)
+    silent = [(name, failure) for name, failure in failed if failure.exit_code != Exit.NOT_FOUND]
+    if not found and not silent:
+        raise failed[0][1]
     rows = merged([(name, entry) for name, entries in found for entry in entries])[: lines or None]
     if settings.form is Form.TABLE:
         own = [replace(column, cell=lambda row, cell=column.cell: cell(row[1])) for column in _COLUMNS]  # type: ignore[misc]

@@ -51,6 +51,19 @@ def test_active_generations_alone_can_be_asked_for(jailctl: Run, daemon: Daemon)
     assert said.split() == ["web"]
 
 
+def test_a_layer_that_no_active_generation_is_on_is_not_told_with_active_ones(jailctl: Run, daemon: Daemon) -> None:
+    daemon.found = [
+        found(matches=[SSL], uses=[use("web", 1, active=False)]),
+        found("bases/deb-2", matches=[SSL], problems=["more than 9 files"]),
+        found("bases/deb-3", matches=[SSL], uses=[use("web", 2, active=True)]),
+    ]
+    said = jailctl("find", "--library", "libssl.so.3", "--active", "--columns", "jail,in", "--no-headers")
+    assert said.stdout.split() == ["web", "deb-3"]
+    assert "deb-2: more than 9 files" in said.stderr
+    layers = json.loads(jailctl("find", "--library", "libssl.so.3", "--active", "-o", "json").stdout)["layers"]
+    assert [layer["layer"] for layer in layers] == ["bases/deb-2", "bases/deb-3"]
+
+
 def test_many_matches_are_cut_in_a_row_and_whole_for_programs(jailctl: Run, daemon: Daemon) -> None:
     daemon.found = [
         found(matches=[match(name=f"lib{n}", version="1") for n in range(5)], uses=[use("a", 1, active=True)])

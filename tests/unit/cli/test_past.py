@@ -91,6 +91,13 @@ def test_all_contexts_are_asked_and_one_that_knows_nothing_of_the_jail_is_no_fai
     assert told["context"] == "here"
 
 
+def test_a_jail_that_no_host_knows_of_is_not_found(jailctl: Run, daemon: Daemon) -> None:
+    assert jailctl("context", "add", "here", "--address", daemon.address).exit_code == 0
+    assert jailctl("jail", "history", "wbe", "-A").exit_code == Exit.NOT_FOUND
+    assert jailctl("context", "add", "away", "--address", "/nowhere.sock").exit_code == 0
+    assert jailctl("jail", "history", "wbe", "-A").exit_code == Exit.UNAVAILABLE
+
+
 def test_a_comparison_is_told_in_sections_with_etc_as_a_diff(jailctl: Run, daemon: Daemon) -> None:
     change, kinds = contents_pb2.ContentChange, contents_pb2.FileChange
     daemon.comparison = contents_pb2.Comparison(
