@@ -128,6 +128,7 @@ def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runt
         dataset=config.dataset,
         logs=config.logs,
         log_times=config.state / "log-times",
+        logs_sent=config.state / "logs-sent.json",
         rotation=config.log_rotation,
         templates=(config.templates, configuration.TEMPLATES),
         staging=config.state / "staging",
@@ -209,6 +210,7 @@ async def _serve(
         daemon.core.jails.confirmations.run()
         daemon.core.jails.staging.run()
         daemon.core.jails.logs.run()
+        daemon.core.jails.forwarding.run()
         daemon.core.replication.standbys.run()
         await stop.wait()
     finally:

@@ -67,6 +67,7 @@ class Place:
     dataset: str
     logs: Path
     log_times: Path  # what is known of when their lines were written
+    logs_sent: Path  # file: how far they were sent to receivers of syslog
     templates: tuple[Path, ...]  # folders, the earlier one first
     staging: Path  # unpacked archives, thrown away at each start
     tool_results: Path  # what tools of bases made; may be thrown away

@@ -10,6 +10,7 @@ from jaild.jails.changes import Changes
 from jaild.jails.configuration import Configuration
 from jaild.jails.confirmation import Confirmations
 from jaild.jails.datasets import JailDatasets
+from jaild.jails.forwarding import Forwarding
 from jaild.jails.health import HealthChecks
 from jaild.jails.hooks import Hooks, Serving
 from jaild.jails.lifecycle import Lifecycle
@@ -52,6 +53,7 @@ class JailParts:
     staging: Staging
     stats: Stats
     logs: Logs
+    forwarding: Forwarding
     volumes: Volumes
 
 
@@ -89,6 +91,7 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
         staging=Staging(engine, changes, datasets),
         stats=Stats(engine),
         logs=logs,
+        forwarding=Forwarding(engine, logs, place.logs_sent),
         volumes=Volumes(engine, datasets),
     )
     recovery = JailRecovery(engine, datasets, runs, restarts, parts.volumes)

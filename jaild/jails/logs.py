@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,7 @@ class _Seen:
     looked: float = 0.0  # what is beyond `size` was written after this time
     count: int = 0  # of marks on disk
     newest: deque[Mark] = field(default_factory=lambda: deque(maxlen=256))  # since it was begun to be looked at
-    begun: int = 0  # how often it was begun anew
+    begun: int = 0  # another number each time that it is begun anew
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -67,6 +68,7 @@ class Logs:
         self._last = _Looked()  # of the daemon before this one
         self._scanned = 0.0  # when all were looked at last
         self._is_first = True
+        self._beginnings = itertools.count(1)
         self._kept = 0.0
         self._dropped = 0.0
 
@@ -153,13 +155,14 @@ class Logs:
             if is_new:
                 came = not self._is_first  # what was put away under its name is of another one
                 await self._load(jail, seen)
+                seen.begun = next(self._beginnings) if came else 0
                 if came or size < self._parts.begin(f"{jail}{_LOG}"):
                     await self._parts.begun_anew(f"{jail}{_LOG}")
             if (is_new or size != seen.size) and not await self._is_the_same(jail, seen, size):
                 await self._parts.begun_anew(f"{jail}{_LOG}")
                 await self._files.remove(self._marks(jail))  # last: they tell the next daemon, if this one dies
                 seen.size, seen.mark, seen.count = 0, Mark(end=0, after=seen.looked, by=0.0), 0
-                seen.begun += 1
+                seen.begun = next(self._beginnings)
                 seen.newest.clear()
             if size > seen.size:
                 await self._mark(jail, seen, size)
@@ -210,6 +213,23 @@ class Logs:
             return []
 
     # -- reading
+
+    def jails(self) -> Iterable[tuple[str, int, int]]:
+        """Return each jail with a log, how far it is marked, and which beginning of it that is; 0: the first."""
+        return [(jail, seen.mark.end, seen.begun) for jail, seen in self._seen.items()]
+
+    async def position(self, jail: str, since: float) -> int:
+        """Return where in a log that begins which may have been written since a time."""
+        return logtimes.begin_of(await self._read_marks(jail), since)
+
+    async def marked(self, jail: str, position: int) -> AsyncGenerator[LogPiece, None]:
+        """Yield what is written from a position on, as far as it is marked, which is at a line's end if it has one."""
+        newest = self._seen[jail].newest if jail in self._seen else ()
+        marks = [*newest] if newest and newest[0].end <= position else await self._read_marks(jail)
+        for mark in marks:
+            async for piece in self._between(jail, position, mark.end, mark.after, mark.by):
+                yield piece
+            position = max(position, mark.end)
 
     async def read(self, jail: str, asked: LogQuery) -> AsyncIterator[LogPiece]:
         """Yield what was asked for, to the end that there is now, or with `follow` until the caller closes."""
@@ -269,5 +289,5 @@ class Logs:
             begin, data = await self._parts.read(f"{jail}{_LOG}", begin, _PIECE, end)
             if not data:
                 return
+            yield LogPiece(data=data, after=after, by=by, begin=begin)
             begin += len(data)
-            yield LogPiece(data=data, after=after, by=by)

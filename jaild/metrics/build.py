@@ -48,6 +48,6 @@ def build(
     """Put the room together. Nothing is started; what ends and happens is counted from now on."""
     samples = Samples(engine, jails.stats, host.host, outside, listener.every)
     counts = Counts(engine.operations, engine.events, transfer.sender, transfer.receiver)
-    exposition = Exposition(engine, counts, jails.jails, rollouts, sinks, samples)
+    exposition = Exposition(engine, counts, jails.jails, rollouts, sinks, samples, jails.forwarding)
     endpoint = Endpoint(listener, grants, engine.supervisor, exposition.answer)
     return MetricsParts(exposition=exposition, samples=samples, endpoint=endpoint)

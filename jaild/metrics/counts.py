@@ -31,6 +31,7 @@ PRESET = Preset(
     events=(
         *("migration.two_owners", "migration.over_budget", "jail.cleanup-pending", "jail.crash_loop", "jail.exited"),
         *("jail.promoted", "hook.failed", "peer.refused", "task.failed", "sink.gave_up", "sink.events_lost"),
+        "log.lines_lost",
     ),
     kinds=(
         *("create", "deploy", "upgrade", "configure", "rollback", "cutover", "start", "stop", "restart"),

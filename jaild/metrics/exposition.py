@@ -19,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from jaild.engine.build import Engine
+from jaild.jails.forwarding import Cursor, Forwarding
 from jaild.jails.service import Jails
 from jaild.metrics.counts import Counts, phase_of
 from jaild.metrics.endpoint import Answer
@@ -53,6 +54,7 @@ class Snapshot:
     longest_queue: int
     rollouts: tuple[Rollout, ...]
     sinks: tuple[SinkView, ...]
+    logs: Mapping[str, Cursor]  # of jails whose logs are sent to a receiver of syslog
     tasks: tuple[BackgroundTask, ...]
     layers: Mapping[str, int]
     draining: bool
@@ -63,7 +65,14 @@ class Exposition:
     """Answers scrapes."""
 
     def __init__(
-        self, engine: Engine, counts: Counts, jails: Jails, rollouts: Rollouts, sinks: EventSinks, samples: Samples
+        self,
+        engine: Engine,
+        counts: Counts,
+        jails: Jails,
+        rollouts: Rollouts,
+        sinks: EventSinks,
+        samples: Samples,
+        forwarding: Forwarding,
     ) -> None:
         self._inventory = engine.inventory
         self._operations = engine.operations
@@ -74,6 +83,7 @@ class Exposition:
         self._rollouts = rollouts
         self._samples = samples
         self._sinks = sinks
+        self._forwarding = forwarding
         self.counts = counts
         self._process = ProcessCollector(registry=None)
         self._one_at_a_time = asyncio.Lock()
@@ -110,6 +120,7 @@ class Exposition:
             longest_queue=max(Counter(operation.target for operation in under_way).values(), default=0),
             rollouts=tuple(self._rollouts.list()),
             sinks=tuple(self._sinks.views()),
+            logs=self._forwarding.views(),
             tasks=self._supervisor.statistics(),
             layers={"base": len(self._inventory.bases), "release": len(self._inventory.releases)},
             draining=self._draining.now is not None,
@@ -124,6 +135,7 @@ class Exposition:
         yield from _of_replicas(now)
         yield from _of_rollouts(now)
         yield from _of_sinks(now.sinks)
+        yield from _of_logs(now.logs)
         if self._samples.usage.value is not None:
             yield from _of_usage(self._samples.usage.value)
         yield from self.counts.registry.collect()
@@ -297,6 +309,15 @@ def _of_sinks(sinks: Iterable[SinkView]) -> Iterator[Metric]:
     waits = ((sink.waiting_since, sink.row.name) for sink in there if sink.waiting_since)
     told = "When the oldest event happened that waits for it; missing if none does."
     yield _gauge("jaild_event_sink_waiting_since_timestamp_seconds", told, waits, "sink")
+
+
+def _of_logs(logs: Mapping[str, Cursor]) -> Iterator[Metric]:
+    sent = ((cursor.sent, jail) for jail, cursor in logs.items())
+    yield _counter("jaild_jail_log_sent_lines", "Lines of a jail's log that a receiver of syslog took.", sent, "jail")
+    waits = ((cursor.behind, jail) for jail, cursor in logs.items())
+    yield _gauge("jaild_jail_log_unsent_bytes", "What of it waits to be sent there.", waits, "jail")
+    lost = ((cursor.lost, jail) for jail, cursor in logs.items())
+    yield _counter("jaild_jail_log_lost_bytes", "What of it went by rotation before it was sent.", lost, "jail")
 
 
 def _of_usage(usage: list[JailStats]) -> Iterator[Metric]:

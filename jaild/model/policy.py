@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from jaild.model import quantity
+from jaild.model import quantity, syslog
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails.spec import PRIVILEGES, Limits, Mode, Positive
 
@@ -82,6 +82,7 @@ class Policy(_Strict, frozen=True):
     volumes: str | None = None  # the most that all volumes of a jail may take together; each needs a quota then
     required: tuple[Limit, ...] = ()  # limits that a spec has to name, however high
     hooks: tuple[str, ...] = ()  # ranges of addresses that hooks may call, from the host
+    syslog: tuple[str, ...] = ()  # addresses that jails' logs may be sent to, from the host
     standby: tuple[str, ...] | None = None  # hosts that may keep replicas; None: any
     builds: BuildPolicy = BuildPolicy()
 
@@ -94,6 +95,8 @@ class Policy(_Strict, frozen=True):
         for name in (*self.allow, *self.allow_on_host):
             if name not in PRIVILEGES:
                 raise ValueError(f"{name!r} is not what a jail can be allowed; there are {', '.join(PRIVILEGES)}")
+        for address in self.syslog:
+            syslog.place(address)
         _require_size(self.quota)
         _require_size(self.volumes)
 

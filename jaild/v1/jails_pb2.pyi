@@ -183,7 +183,7 @@ class Standby(_message.Message):
     def __init__(self, peers: _Optional[_Iterable[str]] = ..., interval: _Optional[float] = ...) -> None: ...
 
 class JailSpec(_message.Message):
-    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "readiness", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset", "standby", "channel", "liveness", "restart", "hooks", "maintenance")
+    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "readiness", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset", "standby", "channel", "liveness", "restart", "hooks", "maintenance", "logs")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -229,6 +229,7 @@ class JailSpec(_message.Message):
     RESTART_FIELD_NUMBER: _ClassVar[int]
     HOOKS_FIELD_NUMBER: _ClassVar[int]
     MAINTENANCE_FIELD_NUMBER: _ClassVar[int]
+    LOGS_FIELD_NUMBER: _ClassVar[int]
     base: str
     app: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -253,7 +254,26 @@ class JailSpec(_message.Message):
     restart: Restart
     hooks: Hooks
     maintenance: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ..., standby: _Optional[_Union[Standby, _Mapping]] = ..., channel: _Optional[str] = ..., liveness: _Optional[_Union[Liveness, _Mapping]] = ..., restart: _Optional[_Union[Restart, _Mapping]] = ..., hooks: _Optional[_Union[Hooks, _Mapping]] = ..., maintenance: _Optional[_Iterable[str]] = ...) -> None: ...
+    logs: Logs
+    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ..., standby: _Optional[_Union[Standby, _Mapping]] = ..., channel: _Optional[str] = ..., liveness: _Optional[_Union[Liveness, _Mapping]] = ..., restart: _Optional[_Union[Restart, _Mapping]] = ..., hooks: _Optional[_Union[Hooks, _Mapping]] = ..., maintenance: _Optional[_Iterable[str]] = ..., logs: _Optional[_Union[Logs, _Mapping]] = ...) -> None: ...
+
+class Logs(_message.Message):
+    __slots__ = ("syslog",)
+    SYSLOG_FIELD_NUMBER: _ClassVar[int]
+    syslog: Syslog
+    def __init__(self, syslog: _Optional[_Union[Syslog, _Mapping]] = ...) -> None: ...
+
+class Syslog(_message.Message):
+    __slots__ = ("address", "facility", "severity", "tag")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    FACILITY_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    facility: str
+    severity: str
+    tag: str
+    def __init__(self, address: _Optional[str] = ..., facility: _Optional[str] = ..., severity: _Optional[str] = ..., tag: _Optional[str] = ...) -> None: ...
 
 class RestartStatus(_message.Message):
     __slots__ = ("ends", "last_end_time", "next_start_time")

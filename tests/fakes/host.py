@@ -192,6 +192,7 @@ class InProcessHost:
             dataset=self.root,
             logs=self.folder / "logs",
             log_times=self.folder / "log-times",
+            logs_sent=self.folder / "logs-sent.json",
             templates=(self.folder / "templates",),
             staging=self.folder / "staging",
             tool_results=self.folder / "tool-results",

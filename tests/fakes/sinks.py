@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from jaild.model.errors import UnavailableError
 from jaild.model.sinks.records import Notice
 from jaild.model.sinks.settings import SinkSettings
+from jaild.model.syslog import Line
 from jaild.ports.sinks import Sink
 
 
@@ -18,6 +19,9 @@ class Receiver:
         self.taken: list[Notice] = []
         self.refuses: Callable[[Notice], bool] = lambda _: False
         self.unusable = False
+        self.lines: list[Line] = []
+        self.batches = 0
+        self.away = False
         self.tried = 0
         self._news = asyncio.Event()
 
@@ -35,6 +39,19 @@ class Receiver:
         if self.refuses(notice):
             raise UnavailableError("SINK_REFUSED", "no thanks", hint="ask again")
         self.taken.append(notice)
+
+    def line_bytes(self, address: str) -> int:  # noqa: ARG002 -- the port's
+        """As by TCP."""
+        return 7680
+
+    async def send_lines(self, address: str, lines: Sequence[Line]) -> None:
+        """Take them, or refuse them."""
+        self.tried += 1
+        self._told()
+        if self.away:
+            raise UnavailableError("SINK_UNREACHABLE", f"{address}: nobody is there", hint="ask again")
+        self.lines += lines
+        self.batches += 1
 
     def _told(self) -> None:
         news, self._news = self._news, asyncio.Event()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 
+from jaild.adapters.sinks import syslog
 from jaild.adapters.sinks.command import CommandSink
-from jaild.adapters.sinks.syslog import SyslogSink
 from jaild.model import quantity
 from jaild.model.errors import UnavailableError
 from jaild.model.sinks.settings import Command, SinkSettings, Syslog, Webhook
+from jaild.model.syslog import Line
 from jaild.ports.process import Processes
 from jaild.ports.sinks import Sink
 
 _SHORTEST = 16  # bytes of a secret
+_LINES = 30.0  # seconds for some lines of jails
 
 
 class SinkAdapters:
@@ -25,8 +28,16 @@ class SinkAdapters:
         """Return one; see the port. `UnavailableError` (WEBHOOK_MISSING) without the library for it."""
         to = settings.to
         if isinstance(to, Syslog):
-            return SyslogSink(to)
+            return syslog.SyslogSink(to)
         return CommandSink(to, self._processes) if isinstance(to, Command) else _webhook(to)
+
+    def line_bytes(self, address: str) -> int:
+        """Return how long a line may be; see the port."""
+        return syslog.text_of(address)
+
+    async def send_lines(self, address: str, lines: Sequence[Line]) -> None:
+        """Send; see the port."""
+        await syslog.send(address, [syslog.line_message(line) for line in lines], _LINES)
 
 
 def _webhook(settings: Webhook) -> Sink:

@@ -47,6 +47,7 @@ class LogPiece(msgspec.Struct, frozen=True, kw_only=True):
     data: bytes
     after: float = 0.0
     by: float = 0.0
+    begin: int = 0  # where in the log it begins, if it has times
 
 
 def tail_of(content: bytes) -> int:

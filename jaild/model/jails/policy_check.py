@@ -32,7 +32,7 @@ def problems(caller: Caller, spec: JailSpec, current: JailSpec | None) -> tuple[
     policy = caller.policy
     if policy is None:
         return ()
-    rules = (_network, _addresses, _checks, _hooks, _links, _ports, _allow, _devfs, _limits, _disk, _standby)
+    rules = (_network, _addresses, _checks, _hooks, _links, _ports, _allow, _devfs, _limits, _disk, _standby, _logs)
     return tuple(_problem(caller, breach) for rule in rules for breach in rule(policy, spec, current))
 
 
@@ -114,6 +114,15 @@ def _hooks(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iterator
             if not any(address in ipaddress.ip_network(text) for text in policy.hooks):
                 subject = f"$.hooks.{which}[{index}].url"
                 yield "POLICY_HOOK", subject, _rule("hooks", policy.hooks), f"a call of {address} is asked for"
+
+
+def _logs(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iterator[Breach]:
+    """Yield a receiver that is not named: the daemon sends there, from the host's network or to a socket of its."""
+    had = current.logs.syslog if current is not None else None
+    allowed = {*policy.syslog, *([had.address] if had is not None else [])}
+    if (to := spec.logs.syslog) is not None and to.address not in allowed:
+        rule = _rule("syslog", policy.syslog)
+        yield "POLICY_SYSLOG", "$.logs.syslog.address", rule, f"{to.address} is asked for"
 
 
 def _links(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iterator[Breach]:

@@ -70,6 +70,7 @@ liveness:
   restart: true
 restart: {policy: on-failure, max: 5, within: 600, backoff: {first: 1, longest: 60}}
 maintenance: ["Mon..Fri 02:00-05:00 Europe/Berlin"]
+logs: {syslog: {address: "tcp://192.0.2.5:601", facility: local3, severity: info, tag: cache}}
 """,
     "manifest": """
 mount_point: /usr/local

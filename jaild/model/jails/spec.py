@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from jaild.model.syslog import JailFacility, Severity
+
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -234,6 +236,21 @@ class Standby(_Strict, frozen=True):
     interval: Annotated[float, msgspec.Meta(ge=1, le=604_800)] = 60.0
 
 
+class Syslog(_Strict, frozen=True):
+    """A message of RFC 5424 for each line that the jail writes."""
+
+    address: str  # unix:/var/run/log, udp://host:514, tcp://host:601, as of event sinks
+    facility: JailFacility = "user"
+    severity: Severity = "info"
+    tag: str | None = None  # APP-NAME; the jail's name if not said
+
+
+class Logs(_Strict, frozen=True):
+    """Where what the jail writes goes, beside its log on the host."""
+
+    syslog: Syslog | None = None
+
+
 class JailSpec(_Strict, frozen=True):
     """All that one says about a jail. `base` or `channel`, and `app`, name what it runs, the rest how."""
 
@@ -261,6 +278,7 @@ class JailSpec(_Strict, frozen=True):
     liveness: Liveness | None = None  # None: nothing is checked once the jail is there
     restart: Restart | None = None  # None: one that ends is started when the daemon is, and not before
     maintenance: Windows = ()  # when what is staged is cut over to by itself; see `jaild.model.maintenance`
+    logs: Logs = Logs()
 
     @property
     def living(self) -> tuple[HealthCheck, ...]:

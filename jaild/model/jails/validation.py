@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from jaild.model import maintenance, names, pathrules, quantity
+from jaild.model import maintenance, names, pathrules, quantity, syslog
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import cpulist
 from jaild.model.jails import network as netcheck
@@ -35,6 +35,7 @@ _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}|[0-9]{1,10}(:[0-9]{1,10})?")
 _RULESET = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?")
 _PEER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
+_TAG = re.compile(r"[!-~]{1,48}")  # RFC 5424, 6
 _LABEL_VALUE = 256  # characters
 _LABELS = 64
 _RECORDSIZES = tuple(512 << n for n in range(12))  # up to 1M: larger ones need a module parameter
@@ -42,7 +43,7 @@ _RECORDSIZES = tuple(512 << n for n in range(12))  # up to 1M: larger ones need 
 
 def check(spec: JailSpec) -> tuple[Problem, ...]:
     """Return every broken rule as an error of code INVALID_SPEC; `subject` is the field's path."""
-    rules = (_what_runs, _environment, _amounts, _health, _hooks, _ending, _standby, _maintenance)
+    rules = (_what_runs, _environment, _amounts, _health, _hooks, _ending, _standby, _maintenance, _logs)
     mistakes = [mistake for rule in rules for mistake in rule(spec)]
     mistakes += [*netcheck.mistakes(spec), *_privileges(spec)]
     return tuple(_problem(path, message) for path, message in mistakes)
@@ -227,6 +228,17 @@ def _maintenance(spec: JailSpec) -> Iterator[tuple[str, str]]:
             maintenance.parse(text)
         except ValueError as error:
             yield f"$.maintenance[{index}]", str(error)
+
+
+def _logs(spec: JailSpec) -> Iterator[tuple[str, str]]:
+    if (to := spec.logs.syslog) is None:
+        return
+    try:
+        syslog.place(to.address)
+    except ValueError as error:
+        yield "$.logs.syslog.address", str(error)
+    if to.tag is not None and not _TAG.fullmatch(to.tag):
+        yield "$.logs.syslog.tag", f"{to.tag!r} is no tag: 1 to 48 visible characters of ASCII"
 
 
 def _ending(spec: JailSpec) -> Iterator[tuple[str, str]]:

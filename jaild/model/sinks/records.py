@@ -86,10 +86,15 @@ def notice(host: str, host_id: str, event: Event, missed: int) -> Notice:
         host=host,
         host_id=host_id,
         sequence=event.sequence,
-        time=datetime.fromtimestamp(event.time, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        time=rfc3339(event.time),
         kind=event.kind,
         target=event.target,
         message=event.message,
         detail=event.detail,
         missed=missed,
     )
+
+
+def rfc3339(time: float) -> str:
+    """Return a time as it is told outside: UTC, with microseconds."""
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import SplitResult, urlsplit
+from typing import Annotated, Any
+from urllib.parse import SplitResult
 
 import msgspec
 
-from jaild.model import eventfilter
+from jaild.model import eventfilter, syslog
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.loopback import is_loopback
+from jaild.model.syslog import Facility, Severity
 
-Facility = Literal[  # in the order of their numbers, as the severities: RFC 5424, 6.2.1
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
-    "ntp", "security", "console", "clock",
-    "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
-]  # fmt: skip
-Severity = Literal["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"]
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=300)]
-_SCHEMES = ("unix", "udp", "tcp")
 
 
 class _Kind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,7 +44,7 @@ class Webhook(_Kind, frozen=True, kw_only=True):
     @property
     def place(self) -> SplitResult:
         """The url in its parts."""
-        return _split(self.url)
+        return syslog.split(self.url)
 
     @property
     def destination(self) -> str:
@@ -80,15 +74,12 @@ class Syslog(_Kind, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse what is no address."""
-        scheme, host, port, path = self.place
-        if scheme not in _SCHEMES or (not path.startswith("/") if scheme == "unix" else not host or not port or path):
-            raise ValueError(f"{self.address} is no address: give unix:/path, udp://host:port or tcp://host:port")
+        _ = self.place
 
     @property
     def place(self) -> tuple[str, str, int, str]:
         """The kind (unix, udp, tcp), host and port, or the socket's path."""
-        at = _split(self.address)
-        return at.scheme, at.hostname or "", at.port or 0, at.path
+        return syslog.place(self.address)
 
     @property
     def destination(self) -> str:
@@ -130,12 +121,3 @@ class SinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def kind(self) -> str:
         """Return webhook, command or syslog."""
         return type(self.to).__name__.lower()
-
-
-def _split(address: str) -> SplitResult:
-    at = urlsplit(address)
-    try:
-        _ = at.port
-    except ValueError as error:
-        raise ValueError(f"{error}: give a port from 1 to 65535") from None
-    return at

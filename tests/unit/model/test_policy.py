@@ -23,10 +23,12 @@ from jaild.model.jails.spec import (
     JailSpec,
     Limits,
     Liveness,
+    Logs,
     Mode,
     Network,
     Port,
     Standby,
+    Syslog,
     TcpCheck,
     Volume,
 )
@@ -205,6 +207,17 @@ def test_hooks_call_no_address_that_the_policy_does_not_name() -> None:
         assert told(calling(url), calling(url), TIGHT) == []
     for url in ("http://192.0.2.16/", "http://127.0.0.1/", "http://[::ffff:192.0.2.5]/"):
         assert told(calling(url), None, policy) == [("POLICY_HOOK", "$.hooks.before_stop[1].url")]
+
+
+def test_logs_go_to_no_receiver_that_the_policy_does_not_name() -> None:
+    def sending(address: str) -> JailSpec:
+        return msgspec.structs.replace(FITTING, logs=Logs(syslog=Syslog(address=address)))
+
+    policy = msgspec.structs.replace(TIGHT, syslog=("tcp://192.0.2.5:601",))
+    assert told(sending("tcp://192.0.2.5:601"), None, policy) == []
+    assert told(sending("tcp://192.0.2.5:601"), sending("tcp://192.0.2.5:601"), TIGHT) == []
+    for address in ("tcp://192.0.2.5:602", "unix:/var/run/log", "udp://192.0.2.5:601"):
+        assert told(sending(address), None, policy) == [("POLICY_SYSLOG", "$.logs.syslog.address")]
 
 
 def test_the_daemons_health_checks_reach_no_further_than_the_jail_may() -> None:

@@ -16,12 +16,14 @@ from jaild.model.jails.spec import (
     JailSpec,
     Limits,
     Liveness,
+    Logs,
     Mode,
     Network,
     Placement,
     Readiness,
     Restart,
     Stop,
+    Syslog,
     TcpCheck,
     Volume,
 )
@@ -144,6 +146,12 @@ def test_a_link_local_router_and_a_host_prefix_are_sound() -> None:
         ({"health": (TcpCheck(port=1),), "network": own()}, "$.health[0]"),
         ({"liveness": Liveness(checks=(TcpCheck(port=1),)), "network": own()}, "$.liveness.checks[0]"),
         ({"maintenance": ("02:00-05:00", "at night")}, "$.maintenance[1]"),
+        *(
+            ({"logs": Logs(syslog=Syslog(address=address))}, "$.logs.syslog.address")
+            for address in ("192.0.2.5:514", "udp://192.0.2.5", "tcp://h:99999", "tls://h:6514", "unix:log", "udp://h:1/x")
+        ),
+        ({"logs": Logs(syslog=Syslog(address="udp://h:514", tag="a b"))}, "$.logs.syslog.tag"),
+        ({"logs": Logs(syslog=Syslog(address="udp://h:514", tag="a" * 49))}, "$.logs.syslog.tag"),
         ({"liveness": Liveness(restart=True)}, "$.liveness.restart"),
         ({"liveness": Liveness(restart=True), "restart": Restart(policy="never")}, "$.liveness.restart"),
         ({"liveness": Liveness(checks=(HttpCheck(port=1, path="x"),))}, "$.liveness.checks[0].path"),

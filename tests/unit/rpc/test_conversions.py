@@ -22,6 +22,7 @@ from jaild.model.jails.spec import (
     JailSpec,
     Limits,
     Liveness,
+    Logs,
     Mode,
     Network,
     Placement,
@@ -31,6 +32,7 @@ from jaild.model.jails.spec import (
     Restart,
     Standby,
     Stop,
+    Syslog,
     TcpCheck,
     Volume,
 )
@@ -67,6 +69,7 @@ FULL = JailSpec(
     limits=Limits(memory="1G", cpus=1.5, processes=10, open_files=20, cpuset="0-3"),
     allow=("raw_sockets",),
     maintenance=("Mon 02:00-05:00 UTC",),
+    logs=Logs(syslog=Syslog(address="tcp://192.0.2.5:601", facility="local3", severity="debug", tag="front")),
     devfs_ruleset="devfsrules_jail",
     health=(
         HttpCheck(port=80, path="/up", address="10.0.0.5", timeout=3.0),

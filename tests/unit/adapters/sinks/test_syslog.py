@@ -14,10 +14,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from jaild.adapters.sinks.syslog import SyslogSink, message
+from jaild.adapters.sinks.making import SinkAdapters
+from jaild.adapters.sinks.syslog import SyslogSink, line_message, message
+from jaild.adapters.system.process import ProcessRunner
 from jaild.model.errors import UnavailableError
 from jaild.model.sinks.records import Notice, notice
 from jaild.model.sinks.settings import Syslog
+from jaild.model.syslog import Line
 from jaild.model.views import Event
 
 EVENT = Event(sequence=812, time=1.5, kind="jail.exited", target="jails/web", message="status 1")
@@ -50,6 +53,38 @@ def test_what_is_too_long_is_made_shorter_and_says_where_it_is_in_whole(letter: 
         said = message(settings("unix:/x"), long, limit)
         assert len(said) <= limit
         assert json.loads(parts(said)[7])["detail"] == {"clipped": "jailctl events --after 811"}
+
+
+LINE = Line(
+    facility="local3",
+    severity="info",
+    time=1.5,
+    host="alpha",
+    tag="web",
+    jail="u-1",
+    position=812,
+    text="ü [a]\t".encode(),
+)
+
+
+def test_a_line_of_a_jail_is_a_message_with_its_jail_and_where_it_ends() -> None:
+    head = b'<158>1 1970-01-01T00:00:01.500000Z alpha web u-1 - [meta sequenceId="812"] '
+    assert line_message(LINE) == head + LINE.text
+
+
+@pytest.mark.parametrize("scheme", ["unix", "udp"])
+async def test_lines_by_datagrams_are_one_each_as_long_as_all_must_take(tmp_path: Path, scheme: str) -> None:
+    family = socket.AF_UNIX if scheme == "unix" else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as log:
+        log.bind(str(tmp_path / "log") if scheme == "unix" else ("127.0.0.1", 0))
+        address = f"unix:{tmp_path}/log" if scheme == "unix" else f"udp://127.0.0.1:{log.getsockname()[1]}"
+        sinks = SinkAdapters(ProcessRunner())
+        long = msgspec.structs.replace(LINE, text=b"x" * sinks.line_bytes(address), tag="t" * 48, host="h" * 64)
+        await sinks.send_lines(address, [LINE, long])
+        log.setblocking(False)
+        assert log.recv(9000) == line_message(LINE)
+        assert log.recv(9000) == line_message(long)
+        assert len(line_message(long)) <= 2048
 
 
 async def test_a_local_socket_gets_one_datagram(tmp_path: Path) -> None:
