@@ -18,6 +18,7 @@ from jaild.model.jails.logtimes import TAIL
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
 
+AHEAD = 1 << 20  # bytes of what is compressed that are read at once
 _LOOK = 64 << 10  # bytes in which a part is to end with a line
 
 
@@ -68,6 +69,10 @@ class LogParts:
             if found := await self._files.read_compressed(path, skip, min(room, part.end - position)):
                 return position, found
             position = part.end  # somebody removed it, or it became too old meanwhile
+
+    def ahead(self, log: str) -> ReadAhead:
+        """Return a reader of a log, for one that asks for little at a time."""
+        return ReadAhead(self, log)
 
     async def line_start(self, log: str, lines: int) -> int:
         """Return where the last `lines` lines begin; where what is kept begins if there are fewer."""
@@ -153,3 +158,26 @@ class LogParts:
                 f"the file system of {self.folder} cannot free a part of a file: the jails' logs grow for ever",
                 hint="put it on ZFS, or another one that can; or empty them: newsyslog, logrotate with copytruncate",
             )
+
+
+class ReadAhead:
+    """Reads more of what is compressed than it is asked for: each look into a part begins at the part's start."""
+
+    def __init__(self, parts: LogParts, log: str) -> None:
+        self._parts = parts
+        self._log = log
+        self.forget()
+
+    def forget(self) -> None:
+        """Read anew: the log was begun anew."""
+        self._begin, self._data = 0, b""
+
+    async def read(self, position: int, size: int, stop: int) -> tuple[int, bytes]:
+        """Return as `LogParts.read` does."""
+        if position >= self._parts.begin(self._log):
+            return await self._parts.read(self._log, position, size, stop)
+        if not self._begin <= position < self._begin + len(self._data):
+            self._begin, self._data = await self._parts.read(self._log, position, AHEAD)
+        position = max(position, self._begin)
+        end = max(min(position + size, stop), position)
+        return position, self._data[position - self._begin : end - self._begin]

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from jaild.engine.supervisor import Supervisor
-from jaild.jails.logparts import LogParts
+from jaild.jails.logparts import AHEAD, LogParts, ReadAhead
 from jaild.model.errors import NotFoundError
 from jaild.model.jails import logtimes
 from jaild.model.jails.logtimes import LogPiece, LogQuery, Mark
@@ -24,7 +24,6 @@ _EVERY = 1.0  # seconds from one look at all logs to the next: what a line's tim
 _KEEP = 60.0  # seconds between notes on disk that all were looked at: what a crash makes the next time vaguer by
 _POLL = 0.25  # seconds; neither inotify nor kqueue is on both systems, and a quarter second is soon enough for eyes
 _PIECE = 64 << 10
-_AWAY = 1 << 20  # the same of what is compressed, which is read from its beginning each time
 _DROP = 3600.0  # seconds between looks at what is too old, where nothing is put away
 _ROTATE = 10.0  # seconds between looks at what is to be put away
 _LOG = ".log"
@@ -226,8 +225,9 @@ class Logs:
         """Yield what is written from a position on, as far as it is marked, which is at a line's end if it has one."""
         newest = self._seen[jail].newest if jail in self._seen else ()
         marks = [*newest] if newest and newest[0].end <= position else await self._read_marks(jail)
+        ahead = self._parts.ahead(f"{jail}{_LOG}")
         for mark in marks:
-            async for piece in self._between(jail, position, mark.end, mark.after, mark.by):
+            async for piece in _between(ahead, position, mark.end, mark.after, mark.by):
                 yield piece
             position = max(position, mark.end)
 
@@ -249,7 +249,7 @@ class Logs:
 
     async def _plain(self, log: str, position: int, stop: int | None, asked: LogQuery) -> AsyncIterator[LogPiece]:
         while True:
-            piece = _PIECE if position >= self._parts.begin(log) else _AWAY
+            piece = _PIECE if position >= self._parts.begin(log) else AHEAD
             position, data = await self._parts.read(log, position, piece, stop)
             if data:
                 position += len(data)
@@ -266,12 +266,14 @@ class Logs:
         seen = await self._look(jail)
         begun = seen.begun
         marks: Sequence[Mark] = await self._read_marks(jail)
+        ahead = self._parts.ahead(f"{jail}{_LOG}")
         while True:
             if seen.begun != begun:
                 begun, position, marks = seen.begun, 0, ()
+                ahead.forget()
             for mark in [*marks, *seen.newest]:
                 if position < mark.end and (stop is None or mark.end <= stop):
-                    async for piece in self._between(jail, position, mark.end, mark.after, mark.by):
+                    async for piece in _between(ahead, position, mark.end, mark.after, mark.by):
                         yield piece
                     position = mark.end
             if not asked.follow or stop is not None:
@@ -281,13 +283,14 @@ class Logs:
             await self._clock.sleep(_POLL)
             marks, seen = (), await self._look(jail)
         if stop is None:  # a line that is not ended yet
-            async for piece in self._between(jail, position, seen.size, seen.mark.after, self._clock.now()):
+            async for piece in _between(ahead, position, seen.size, seen.mark.after, self._clock.now()):
                 yield piece
 
-    async def _between(self, jail: str, begin: int, end: int, after: float, by: float) -> AsyncIterator[LogPiece]:
-        while begin < end:
-            begin, data = await self._parts.read(f"{jail}{_LOG}", begin, _PIECE, end)
-            if not data:
-                return
-            yield LogPiece(data=data, after=after, by=by, begin=begin)
-            begin += len(data)
+
+async def _between(log: ReadAhead, begin: int, end: int, after: float, by: float) -> AsyncIterator[LogPiece]:
+    while begin < end:
+        begin, data = await log.read(begin, _PIECE, end)
+        if not data:
+            return
+        yield LogPiece(data=data, after=after, by=by, begin=begin)
+        begin += len(data)

@@ -374,3 +374,24 @@ async def test_a_part_that_is_damaged_is_told_by_its_path(tmp_path: Path, damage
         with pytest.raises(InternalError, match=part.name) as told:
             await read(logs, **asked)
         assert told.value.reason == "FILE_FAILED"
+
+
+async def test_a_part_with_many_marks_is_not_read_anew_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    logs = daemon(tmp_path, clock, Rotation(size="16K"))
+    for turn in range(100):
+        write(tmp_path, numbered(turn * 20, (turn + 1) * 20))
+        clock.time += 1
+        await logs.look_at_all()
+    await logs.put_away()
+    real, looks = HostFiles.read_compressed, list[Path]()
+
+    async def counted(files: HostFiles, path: Path, skip: int, size: int) -> bytes:
+        looks.append(path)
+        return await real(files, path, skip, size)
+
+    monkeypatch.setattr(HostFiles, "read_compressed", counted)
+    assert await read(logs, times=True) == numbered(0, 2000)
+    assert len(looks) == len(away(tmp_path))
