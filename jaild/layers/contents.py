@@ -18,7 +18,7 @@ from jaild.engine.inventory import AnyLayer
 from jaild.model import layout
 from jaild.model.contents.index import Contents, FileSums, Package
 from jaild.model.contents.versions import Ecosystem
-from jaild.model.errors import FailedPreconditionError, NotFoundError
+from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.layers.libraries import Libraries
 from jaild.model.layers.records import BaseRecord, ReleaseRecord
 from jaild.ports.files import Files
@@ -108,12 +108,21 @@ class LayerContents:
             if name.partition(".")[0] not in known:  # of a layer that is gone, or what a crash left
                 await self._files.remove(self._folder / name)
         there = set(await self._files.names(self._folder))
+        failures: list[Exception] = []
         for layer in layers:
             if self._own(layer, layout.CONTENTS).name in there or await self._has_its_own(layer):
                 continue
-            prefix = prefix_of(layer.record)
-            libraries = await self._files.libraries(layer.tree, prefix)
-            await write_index(self._files, layer.folder, prefix, self._folder, libraries, f"{layer.guid}.")
+            try:
+                await self._make(layer)
+            except (JaildError, OSError) as error:  # told when the others have theirs, and tried again
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    async def _make(self, layer: AnyLayer) -> None:
+        prefix = prefix_of(layer.record)
+        libraries = await self._files.libraries(layer.tree, prefix)
+        await write_index(self._files, layer.folder, prefix, self._folder, libraries, f"{layer.guid}.")
 
     async def _has_its_own(self, layer: AnyLayer) -> bool:
         """Say whether it was sealed with an index that can be read here."""

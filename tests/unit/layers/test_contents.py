@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jaild.engine.inventory import AnyLayer
+from jaild.layers import contents
 from jaild.layers.contents import LayerContents
 from jaild.model import layout
 from jaild.model.contents.versions import Ecosystem
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.jails.spec import JailSpec
+from jaild.ports.files import Files
 from tests.fakes.host import FakeHost
 from tests.fakes.network import Network
 from tests.hosts.asking import create
@@ -76,6 +80,27 @@ async def test_one_that_cannot_be_read_is_made_again(host: FakeHost) -> None:
         await contents_of(host).of(base)
     await host.core.supervisor.idle()
     await contents_of(host).of(base)
+
+
+async def test_a_layer_whose_index_cannot_be_made_keeps_no_other_from_its_own(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = [host.core.inventory.base(name) for name in ("deb-1", "deb-2")]
+    for layer in layers:
+        as_sealed_by_an_older_jaild(layer)
+    make, tried = contents.write_index, list[Path]()
+
+    async def broken_at_first(files: Files, layer: Path, *told: Any) -> None:
+        tried.append(layer)
+        if len(tried) == 1:
+            raise OSError(errno.EIO, "input/output error")
+        await make(files, layer, *told)
+
+    monkeypatch.setattr(contents, "write_index", broken_at_first)
+    contents_of(host).begin()
+    await host.core.supervisor.idle()
+    first, second = (layer.folder for layer in layers)
+    assert tried == [first, second, first]
 
 
 async def test_what_is_of_a_layer_that_is_gone_goes(host: FakeHost) -> None:
