@@ -33,6 +33,7 @@ _EVERY = 1.0  # seconds between looks at what there is to send
 _AWAY = BackOff(first=1.0, longest=30.0)
 _BATCH = 512 << 10  # bytes of lines that are sent at once
 _SHARE = 64 << 10  # of these, of one jail: about
+_AT_ONCE = 1000  # lines that are looked at before others have their turn: there may be 64 Ki of them
 LOST = "log.lines_lost"
 
 
@@ -189,7 +190,10 @@ class Forwarding:
                     cursor = await self._lost(jail, to, cursor, piece.begin)
                     cut = Lines(piece.begin, most)
                 written = piece.by
-                found += lines(cut.take(piece.data))
+                ended = cut.take(piece.data)
+                for begin in range(0, len(ended), _AT_ONCE):
+                    found += lines(ended[begin : begin + _AT_ONCE])
+                    await asyncio.sleep(0)
                 if cut.position - cursor.position >= _SHARE:
                     break
             else:

@@ -24,7 +24,11 @@ class Lines:
         *whole, self._rest = (self._rest + piece).split(b"\n")
         found: list[tuple[int, bytes]] = []
         for text in whole:
-            found += self._cut(text, ended=True)
+            if len(text) > self._most:
+                found += self._cut(text, ended=True)
+            else:
+                self.position += len(text) + 1
+                found.append((self.position, text))
         if len(self._rest) > self._most:
             *parts, rest = pieces(self._rest, self._most)
             for part in parts:
