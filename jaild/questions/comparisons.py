@@ -14,6 +14,7 @@ from jaild.model.contents.comparison import Comparison, Side, compare
 from jaild.model.contents.index import Contents, FileSums
 from jaild.model.errors import FailedPreconditionError, NotFoundError
 from jaild.model.etc.tree import Tree
+from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Generation
 from jaild.model.views import Caller
 
@@ -30,8 +31,11 @@ class Comparisons:
         """Compare two generations; `after` 0: the active one, `before` 0: the newest below that.
 
         `NotFoundError` (JAIL_NOT_FOUND, GENERATION_NOT_FOUND), `ResourceExhaustedError` (TREE_TOO_LARGE).
+        JAIL_MOVED and the like: ask its owner.
         """
         entry = self._inventory.jail(jail)
+        if entry.record is not None:
+            self._inventory.permitted(jail, Intent.LOOK_INTO)
         later = after or (entry.generation.number if entry.generation is not None else 0)
         earlier = before or max(
             (number for number in await self._inventory.committed(entry) if number < later), default=0

@@ -57,8 +57,8 @@ class ContentsServicer(object):
     """
 
     def CompareGenerations(self, request, context):
-        """Compares two generations of a jail. NOT_FOUND: JAIL_NOT_FOUND, GENERATION_NOT_FOUND (also for a copy whose dataset is not mounted, and
-        where there is no earlier one). RESOURCE_EXHAUSTED: TREE_TOO_LARGE.
+        """Compares two generations of a jail. NOT_FOUND: JAIL_NOT_FOUND, GENERATION_NOT_FOUND (also where there is no earlier one).
+        FAILED_PRECONDITION: JAIL_MOVED and the like of a jail that another host owns. RESOURCE_EXHAUSTED: TREE_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

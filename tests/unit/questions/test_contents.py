@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -19,8 +20,10 @@ from jaild.questions.finding import Found
 from jaild.questions.rpc import ContentsServicer
 from jaild.v1 import contents_pb2, contents_pb2_grpc
 from tests.fakes.host import FakeHost, caller
+from tests.fakes.network import Network
 from tests.fakes.use_cases.every import Fakes
 from tests.hosts.asking import create, deploy, upgrade
+from tests.hosts.migrating import migrate
 from tests.unit.model.contents.test_dpkg import STATUS
 
 FIXED = STATUS.replace("3.0.11-1~deb12u2", "3.0.15-1~deb12u1").replace("3.0.11-1", "3.0.15-1")
@@ -117,6 +120,25 @@ async def test_values_are_for_those_who_may_see_them(with_bases: FakeHost) -> No
     comparisons = with_bases.core.rooms.questions.comparisons
     assert [each.after for each in (await comparisons.of("web", 0, 0, caller())).spec] == ["other"]
     assert [each.after for each in (await comparisons.of("web", 0, 0, PRODUCT)).spec] == ["(redacted)"]
+
+
+async def test_a_jail_that_another_host_owns_is_compared_there(tmp_path: Path) -> None:
+    network = Network()
+    alpha, beta = (FakeHost(tmp_path / name, name, network) for name in ("alpha", "beta"))
+    for each in (alpha, beta):
+        await each.start()
+    for base in ("old", "new"):
+        await alpha.add_base(base, {"etc/issue": base})
+    await create(alpha, JailSpec(base="old", command=("/bin/run",)))
+    await upgrade(alpha, "new")
+    await alpha.end_of(await migrate(alpha, beta))
+    found = await beta.core.rooms.questions.comparisons.of("web", 0, 0, caller())
+    assert (found.before.base, found.after.base) == ("old", "new")
+    with pytest.raises(FailedPreconditionError) as refused:
+        await alpha.core.rooms.questions.comparisons.of("web", 0, 0, caller())
+    assert (refused.value.reason, "--follow-owner" in refused.value.hint) == ("JAIL_MOVED", True)
+    for each in (alpha, beta):
+        await each.stop()
 
 
 async def test_where_there_is_no_earlier_one_or_not_that_one_it_is_said(with_bases: FakeHost) -> None:
