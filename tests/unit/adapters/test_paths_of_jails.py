@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.project.sources import parsed
+
 ADAPTERS = Path(__file__).parents[3] / "jaild/adapters"
 # The modules that touch what a jail can write to: /etc, data, volumes, a tree that is mounted.
 MODULES = (
@@ -159,6 +161,6 @@ def test_the_rule_lets_pass(text: str) -> None:
 
 
 def test_what_works_on_a_jails_tree_goes_by_open_folders() -> None:
-    found = {(name, what) for name in MODULES for what in by_path(ast.parse((ADAPTERS / f"{name}.py").read_text()))}
+    found = {(name, what) for name in MODULES for what in by_path(parsed(ADAPTERS / f"{name}.py"))}
     assert found - ALLOWED.keys() == set()
     assert ALLOWED.keys() - found == set(), "an exception that nobody needs any more: take it out of the list"
