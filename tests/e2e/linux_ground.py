@@ -44,7 +44,8 @@ class LinuxGround:
         """The processes in the jails' control groups."""
         found: set[int] = set()
         for group in self._groups():
-            for file in group.rglob("cgroup.procs"):
+            for folder, _, _ in os.walk(group):  # which passes over those that go meanwhile
+                file = Path(folder) / "cgroup.procs"
                 with suppress(FileNotFoundError, OSError):
                     if not name or file.parent.name.startswith(f"{name}."):
                         found |= {int(pid) for pid in file.read_text().split()}
