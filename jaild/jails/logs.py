@@ -14,7 +14,7 @@ import msgspec
 
 from jaild.engine.supervisor import Supervisor
 from jaild.jails.logparts import AHEAD, LogParts, ReadAhead
-from jaild.model.errors import NotFoundError
+from jaild.model.errors import JaildError, NotFoundError
 from jaild.model.jails import logtimes
 from jaild.model.jails.logtimes import LogPiece, LogQuery, Mark
 from jaild.ports.clock import Clock
@@ -77,17 +77,20 @@ class Logs:
         self._supervisor.run("rotation of logs", self.put_away, every=_ROTATE)
 
     async def put_away(self) -> None:
-        """Put away what is due of each log, up to its last whole line. Raises as `LogParts.put_away`."""
+        """Put away what is due of each log, up to its last whole line. Raises as `LogParts.put_away`, all done."""
         if self._is_first:
             await self.look_at_all()
-        done = False
-        try:
-            for name, seen in [*self._seen.items()]:
+        done, failed = False, list[JaildError]()
+        for name, seen in [*self._seen.items()]:
+            try:
                 done = await self._parts.put_away(f"{name}{_LOG}", seen.mark.end) or done
-        finally:  # above all if there was no room for it
-            if done or self._clock.now() - self._dropped >= _DROP:
-                self._dropped = self._clock.now()
-                await self._parts.drop_oldest()
+            except JaildError as error:  # one that is damaged keeps no other from it
+                failed.append(error)
+        if done or failed or self._clock.now() - self._dropped >= _DROP:  # above all if there was no room for it
+            self._dropped = self._clock.now()
+            await self._parts.drop_oldest()
+        if failed:
+            raise failed[0]
 
     async def close(self) -> None:
         """Look once more, so that the next daemon knows from when on nobody did."""

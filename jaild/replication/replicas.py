@@ -98,14 +98,14 @@ class ReplicaStore:
                     hint="it is asked again by itself",
                 )
                 raise busy
-            if entry is not None and offer.jail.removed_guids:
-                await self._drop_replaced(entry, offer)
             asked = Offer(
                 migration=offer.jail.name, source_id=offer.source_id, source_name=offer.source_name, jail=offer.jail
             )
             acceptance = await self._offer_check.examine_replica(asked)
             if errors(acceptance.problems):
                 return ReplicaState(problems=acceptance.problems)
+            if entry is not None and offer.jail.removed_guids and await self._drop_replaced(entry, offer):
+                acceptance = await self._offer_check.examine_replica(asked)
             self._offers[offer.jail.name] = offer
             await self._receiver.take_over(offer.jail, acceptance.datasets, STANDBY)
             if entry is not None and record is not None:
@@ -277,13 +277,15 @@ class ReplicaStore:
             else:
                 await self._tell_of_kept(entry.name, dataset)
 
-    async def _drop_replaced(self, entry: JailEntry, offer: ReplicaOffer) -> None:
-        """Destroy removed volumes in whose place the owner has new ones: these come whole, with the next round."""
+    async def _drop_replaced(self, entry: JailEntry, offer: ReplicaOffer) -> bool:
+        """Destroy removed volumes in whose place the owner has new ones, which come with this round; say if any."""
         coming = {self._inventory.where.part(entry.name, dataset.path) for dataset in offer.jail.datasets}
         removed = frozenset(offer.jail.removed_guids)
         rounds = await OwnedSnapshots(self._zfs, entry.dataset).of(STANDBY)
-        for dataset in sorted({s.dataset for s in rounds if s.guid in removed} & coming):
+        replaced = sorted({s.dataset for s in rounds if s.guid in removed} & coming)
+        for dataset in replaced:
             await self._drop_volume(entry.name, dataset)
+        return bool(replaced)
 
     async def _drop_volume(self, jail: str, dataset: str) -> None:
         volume = dataset.rpartition("/")[2]

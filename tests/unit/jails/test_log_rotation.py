@@ -20,7 +20,7 @@ from jaild.engine.events import Events
 from jaild.engine.supervisor import Supervisor
 from jaild.jails.logparts import LogParts
 from jaild.jails.logs import Logs
-from jaild.model.errors import InternalError, InvalidArgumentError, ResourceExhaustedError, UnavailableError
+from jaild.model.errors import InternalError, InvalidArgumentError, JaildError, ResourceExhaustedError, UnavailableError
 from jaild.model.jails.logparts import Kept, Rotation, chains, surplus
 from jaild.model.jails.logtimes import LogQuery
 from jaild.ports.clock import Clock
@@ -395,3 +395,15 @@ async def test_a_part_with_many_marks_is_not_read_anew_for_each(
     monkeypatch.setattr(HostFiles, "read_compressed", counted)
     assert await read(logs, times=True) == numbered(0, 2000)
     assert len(looks) == len(away(tmp_path))
+
+
+async def test_a_log_that_cannot_be_put_away_keeps_no_other_from_it(tmp_path: Path) -> None:
+    logs = daemon(tmp_path, FakeClock())
+    write(tmp_path, numbered(0, 2000))
+    (tmp_path / "logs/aa.log").write_bytes(numbered(0, 2000))
+    await logs.look_at_all()
+    (tmp_path / "logs/aa.log").unlink()
+    (tmp_path / "logs/aa.log").mkdir()
+    with pytest.raises(JaildError, match="aa"):
+        await logs.put_away()
+    assert away(tmp_path)
