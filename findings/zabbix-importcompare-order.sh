@@ -32,6 +32,7 @@ folder=$(mktemp -d /tmp/finding.XXXXXX)
 database=
 pages=
 ended() {
+    trap "" HUP INT TERM
     [ -z "$pages" ] || kill "$pages" || :
     [ -z "$database" ] || kill -INT "$database" || : # at once, whoever is connected
     wait

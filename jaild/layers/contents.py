@@ -59,6 +59,7 @@ class LayerContents:
         self._files = engine.ports.files
         self._supervisor = engine.supervisor
         self._folder = engine.place.contents
+        self._unreadable: set[int] = set()  # guids of layers of whose index a part was missing, or damaged
 
     async def of(self, layer: AnyLayer) -> Contents:
         """Return a layer's packages and libraries. `FailedPreconditionError` (NOT_INDEXED) as long as there is none."""
@@ -80,6 +81,7 @@ class LayerContents:
                 return await asyncio.to_thread(msgspec.json.decode, content, type=kind)
             except (ValueError, RecursionError):  # a copy of another jaild's: this one makes its own
                 continue
+        self._unreadable.add(layer.guid)
         self.begin()
         raise FailedPreconditionError(
             "NOT_INDEXED",
@@ -110,10 +112,12 @@ class LayerContents:
         there = set(await self._files.names(self._folder))
         failures: list[Exception] = []
         for layer in layers:
-            if self._own(layer, layout.CONTENTS).name in there or await self._has_its_own(layer):
+            own = {self._own(layer, part).name for part in (layout.CONTENTS, layout.FILES)}
+            if layer.guid not in self._unreadable and (own <= there or await self._has_its_own(layer)):
                 continue
             try:
                 await self._make(layer)
+                self._unreadable.discard(layer.guid)
             except (JaildError, OSError) as error:  # told when the others have theirs, and tried again
                 failures.append(error)
         if failures:

@@ -40,6 +40,7 @@ PLANS_BYTES = 8 * MIB
 
 # The index of a layer, whose files and package databases are of whoever made it.
 CONTENT_FILES = 200_000  # files, links and libraries
+CONTENT_LINKS_WORK = 1 << 30  # bytes of paths that are put together to follow a layer's links: seconds
 CONTENT_BYTES = 32 * GIB  # of files that are read for their sha256
 CONTENT_PROBLEMS = 100
 PACKAGES = 50_000

@@ -21,8 +21,8 @@ from jaild.cli.output import listing, render
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
 from jaild.cli.output.listing import Column, Look, listed
-from jaild.cli.zabbix.api import Zabbix
-from jaild.cli.zabbix.push import Push, Result, is_loopback, reachable
+from jaild.cli.zabbix.api import Zabbix, is_loopback
+from jaild.cli.zabbix.push import Push, Result, reachable
 from jaild.cli.zabbix.template import template
 from jaild.v1 import host_pb2
 

@@ -7,12 +7,14 @@ into a header; 7.2 takes no other.
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import re
 import ssl
 import urllib.error
 import urllib.request
 from typing import Any
+from urllib.parse import urlsplit
 
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
@@ -22,6 +24,14 @@ _BY_HEADER = (6, 4)
 _SECONDS = 60.0  # an import of a template onto many hosts takes long
 _PATH = "/api_jsonrpc.php"
 _HINT = "--url is that of Zabbix's web pages, such as https://zabbix.example.com or https://example.com/zabbix"
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a name or address is of this machine for itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class _Here(urllib.request.HTTPRedirectHandler):
@@ -37,7 +47,11 @@ class Zabbix:
     def __init__(self, url: str, token: str, authority: ssl.SSLContext | None = None) -> None:
         self._url = url.rstrip("/").removesuffix(_PATH) + _PATH
         self._token = token
-        handlers = [urllib.request.HTTPSHandler(context=authority)] if authority is not None else []
+        handlers: list[urllib.request.BaseHandler] = []
+        if authority is not None:
+            handlers.append(urllib.request.HTTPSHandler(context=authority))
+        if is_loopback(urlsplit(url).hostname or ""):  # without TLS: a proxy would be shown the token
+            handlers.append(urllib.request.ProxyHandler({}))
         self._opener = urllib.request.build_opener(_Here, *handlers)
         self._version: tuple[int, ...] = ()
 

@@ -7,7 +7,6 @@ what an older version of this template had in it.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
-from jaild.cli.zabbix.api import Zabbix
+from jaild.cli.zabbix.api import Zabbix, is_loopback
 from jaild.cli.zabbix.template import URL, template
 from jaild.cli.zabbix.watched import TEMPLATE
 
@@ -181,11 +180,3 @@ _ADDRESS = "give `metrics` in its jaild.yaml an address that Zabbix reaches, wit
 
 def _host_of(address: str) -> str:
     return address.rpartition(":")[0].removeprefix("[").removesuffix("]")
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a name or address is of this machine for itself."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from jaild.model import bounds
 from jaild.model.contents.versions import Ecosystem
 from jaild.model.layers.libraries import Libraries
 
@@ -69,11 +70,17 @@ class Owned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def libraries_of(found: Libraries, owned: Owned) -> tuple[Library, ...]:
-    """Return the shared libraries of a tree with the versions that can be known."""
+    """Return the shared libraries of a tree with the versions that can be known.
+
+    Links in circles, or through thousands of folders, are followed as far as `bounds.CONTENT_LINKS_WORK` goes.
+    """
     names: dict[str, list[str]] = {}  # real file -> links that lead to it
+    left = bounds.CONTENT_LINKS_WORK
     for link in found.links:
-        if _SO in posixpath.basename(link):
-            names.setdefault(resolved(link, found.links), []).append(link)
+        if _SO in posixpath.basename(link) and left > 0:
+            real, work = _followed(link, found.links)
+            names.setdefault(real, []).append(link)
+            left -= work
     made = []
     for file in found.files:
         if not file.soname:
@@ -112,13 +119,21 @@ def _from_names(soname: str, paths: Iterable[str]) -> str:
 
 def resolved(path: str, links: Mapping[str, str]) -> str:
     """Return where a path leads through links; where links go in a circle, somewhere on it."""
+    return _followed(path, links)[0]
+
+
+def _followed(path: str, links: Mapping[str, str]) -> tuple[str, int]:
+    """Return where a path leads, and how many bytes of paths were put together for it."""
+    work = 0
     for _ in range(_HOPS):
         parts = path.split("/")
         for end in range(2, len(parts) + 1):
-            target = links.get("/".join(parts[:end]))
+            above = "/".join(parts[:end])
+            work += len(above)
+            target = links.get(above)
             if target is not None:
                 path = posixpath.normpath("/".join([target, *parts[end:]]))
                 break
         else:
-            return path
-    return path
+            return path, work
+    return path, work

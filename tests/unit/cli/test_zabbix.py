@@ -192,6 +192,15 @@ def test_the_token_goes_to_the_server_that_was_named_alone_and_not_in_the_clear(
     assert "cannot reach Zabbix" in jailctl(*words, "--insecure").stderr
 
 
+def test_of_a_zabbix_on_this_machine_no_proxy_is_told(
+    push: Run, stub: ZabbixStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = ZabbixStub()
+    monkeypatch.setenv("http_proxy", proxy.url)
+    assert (push().exit_code, proxy.asked, bool(stub.asked)) == (Exit.OK, [], True)
+    proxy.stop()
+
+
 @pytest.mark.parametrize(
     ("metrics", "context", "url"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,20 @@ async def test_one_that_cannot_be_read_is_made_again(host: FakeHost) -> None:
         await contents_of(host).of(base)
     await host.core.supervisor.idle()
     await contents_of(host).of(base)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda part: part.write_bytes(b'{"files": 7}')])
+async def test_one_of_which_a_part_is_missing_or_damaged_is_made_again(
+    host: FakeHost, damage: Callable[[Path], object]
+) -> None:
+    base = host.core.inventory.base("deb-1")
+    damage(base.folder / layout.FILES)
+    for _ in range(2):  # also if what was made here is damaged then
+        with pytest.raises(FailedPreconditionError, match="not in an index yet"):
+            await contents_of(host).files(base)
+        await host.core.supervisor.idle()
+        assert "/etc/motd" in (await contents_of(host).files(base)).files
+        damage(folder_of(host) / f"{base.guid}.{layout.FILES}")
 
 
 async def test_a_layer_whose_index_cannot_be_made_keeps_no_other_from_its_own(
