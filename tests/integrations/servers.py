@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import signal
 import socket
@@ -27,7 +28,7 @@ def server(
     env: Mapping[str, str] | None = None,
     how: signal.Signals = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server in a session of its own; at the end it gets the signal `how`, and is killed if it goes on."""
+    """Run a server in a session of its own; at the end it gets the signal `how`, and what goes on is killed."""
     with (
         log.open("wb") as out,
         subprocess.Popen(
@@ -47,10 +48,10 @@ def server(
             raise
         finally:
             process.send_signal(how)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_ENDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            with contextlib.suppress(ProcessLookupError):  # PHP's server leaves its workers behind
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def eventually(look: Callable[[], _T | None], what: str, within: float = _COMES) -> _T:
