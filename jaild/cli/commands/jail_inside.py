@@ -21,9 +21,28 @@ _SEEN_WITHIN = 2.5  # seconds: it was looked for once a second, and nobody was a
 NAME = click.argument("name", type=references.jail, shell_complete=complete.jails)
 
 
+class Exec(Verb):
+    """Takes options up to the `--`; a command without one in front has all that follows the jail's name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the command line apart."""
+        ctx.allow_interspersed_args = "--" in args and self._is_first_of_command(ctx, args[: args.index("--")])
+        return super().parse_args(ctx, args)
+
+    def _is_first_of_command(self, ctx: click.Context, before: list[str]) -> bool:
+        """Say whether a `--` with these words before it begins the command: there is none before it."""
+        ctx.allow_interspersed_args = True
+        try:
+            found, _, _ = self.make_parser(ctx).parse_args([*before])
+        except click.UsageError:
+            return len(before) > 1 and before[1].startswith("-")  # no command begins so: an option, told to be wrong
+        words = found.get("argv")  # click 8.2 has something of its own for none
+        return not (isinstance(words, tuple) and words)
+
+
 @click.command(
     "exec",
-    cls=Verb,
+    cls=Exec,
     context_settings={"allow_interspersed_args": False},
     examples=(
         "jail exec web -- sh",

@@ -44,7 +44,7 @@ def command(settings: Settings, *, names: Sequence[str], port: int, six: bool, i
             f"this Python has no {error.name}, which the page needs",
             Exit.REFUSED,
             reason="WEB_MISSING",
-            hint="install starlette, uvicorn and jinja2 (pip install 'jaild[web]')",
+            hint="install starlette, uvicorn and jinja2, in jaild's folder: pip install '.[web]'",
         ) from error
     daemons = _daemons(settings, names)
     address = "::1" if six else "127.0.0.1"

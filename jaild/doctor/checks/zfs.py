@@ -95,7 +95,10 @@ def version(facts: ZfsFacts, *, encrypted: bool = False, atime: bool = False) ->
     """Return what is known of this ZFS."""
     if facts.problem:
         problem = error(
-            "ZFS_MISSING", facts.problem, "FreeBSD: sysrc zfs_enable=YES; service zfs start. Debian: zfs-dkms"
+            "ZFS_MISSING",
+            facts.problem,
+            "FreeBSD: sysrc zfs_enable=YES; service zfs start. Debian: zfs-dkms, or zfs-fuse and a host of its own: "
+            "jaild doctor --embedded DIR",
         )
         return Check(topic="zfs", problems=(problem,))
     if facts.fuse:

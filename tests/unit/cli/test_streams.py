@@ -141,6 +141,19 @@ def test_exec_needs_no_dashes_and_takes_the_commands_options_for_the_commands(ja
     assert list(start.command) == ["ls", "--help", "0"]
 
 
+def test_exec_takes_its_own_options_up_to_the_dashes(jailctl: Run, daemon: Daemon) -> None:
+    for words, command, user in (
+        (["web", "-u", "www", "--", "id", "-u"], ["id", "-u"], "www"),
+        (["-u", "www", "web", "--no-stdin", "--", "0"], ["0"], "www"),
+        (["web", "grep", "-u", "--", "x"], ["grep", "-u", "--", "x"], ""),
+        (["web", "--", "sh", "-c", "0", "--"], ["sh", "-c", "0", "--"], ""),
+    ):
+        jailctl("jail", "exec", *words)
+        start = daemon.asked(jails_pb2.ExecStart)[-1]
+        assert (list(start.command), start.user) == (command, user)
+    assert "No such option" in jailctl("jail", "exec", "web", "--nonsense", "--", "0").stderr
+
+
 def test_exec_without_stdin_sends_none(jailctl: Run) -> None:
     assert jailctl("jail", "exec", "--no-stdin", "web", "0", stdin=b"mine").stdout_bytes == b""
 

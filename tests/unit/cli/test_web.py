@@ -77,7 +77,7 @@ def test_without_its_libraries_it_says_which_and_how_to_get_them(monkeypatch: py
     done = web("web")
     assert done.exit_code == 4
     assert "WEB_MISSING" in done.stderr
-    assert "pip install 'jaild[web]'" in done.stderr
+    assert "pip install '.[web]'" in done.stderr
 
 
 def test_no_other_command_imports_them() -> None:
