@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isnan, nan
 
+from jaild.cli.output.load import loads
 from jaild.v1 import stats_pb2
 
 HOST = ""  # the name that stands for all jails of a host together
@@ -91,16 +92,9 @@ def measured(before: Mapping[str, stats_pb2.JailStats], now: Iterable[stats_pb2.
 
     CPUs as the system says, or between two measurements of the same run; `before` is the last one by name.
     """
-    used = {jail.name: Usage(_cores(before.get(jail.name), jail), jail.memory_bytes) for jail in now if jail.running}
+    running = [jail for jail in now if jail.running]
+    cores = loads([jail for jail in before.values() if jail.running], running)
+    used = {jail.name: Usage(cores.get(jail.name, nan), jail.memory_bytes) for jail in running}
     known = [usage.cores for usage in used.values() if not isnan(usage.cores)]
     together = Usage(sum(known) if known or not used else nan, sum(usage.memory for usage in used.values()))
     return used | {HOST: together}
-
-
-def _cores(before: stats_pb2.JailStats | None, jail: stats_pb2.JailStats) -> float:
-    if jail.HasField("cpu_cores"):
-        return jail.cpu_cores
-    if before is None or not before.running or before.start_time != jail.start_time:
-        return nan
-    passed = (jail.sample_time.ToNanoseconds() - before.sample_time.ToNanoseconds()) / 1e9
-    return max(0.0, jail.cpu_seconds - before.cpu_seconds) / passed if passed > 0 else nan

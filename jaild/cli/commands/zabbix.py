@@ -21,9 +21,10 @@ from jaild.cli.output import listing, render
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
 from jaild.cli.output.listing import Column, Look, listed
-from jaild.cli.zabbix.api import Zabbix, is_loopback
+from jaild.cli.zabbix.api import Zabbix
 from jaild.cli.zabbix.push import Push, Result, reachable
 from jaild.cli.zabbix.template import template
+from jaild.model.loopback import is_loopback
 from jaild.v1 import host_pb2
 
 

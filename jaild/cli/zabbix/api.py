@@ -7,7 +7,6 @@ into a header; 7.2 takes no other.
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import json
 import re
 import ssl
@@ -18,20 +17,13 @@ from urllib.parse import urlsplit
 
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
+from jaild.model.loopback import is_loopback
 
 OLDEST = (6, 0)
 _BY_HEADER = (6, 4)
 _SECONDS = 60.0  # an import of a template onto many hosts takes long
 _PATH = "/api_jsonrpc.php"
 _HINT = "--url is that of Zabbix's web pages, such as https://zabbix.example.com or https://example.com/zabbix"
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a name or address is of this machine for itself."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class _Here(urllib.request.HTTPRedirectHandler):

@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
-from jaild.cli.zabbix.api import Zabbix, is_loopback
+from jaild.cli.zabbix.api import Zabbix
 from jaild.cli.zabbix.template import URL, template
 from jaild.cli.zabbix.watched import TEMPLATE
+from jaild.model.loopback import is_loopback
 
 _PARTED = (6, 2)  # since then templates have groups of their own
 _BY_PROXY = (7, 0)  # since then a host says what monitors it
