@@ -9,6 +9,7 @@ A crash between a delivery and the cursor delivers the event once more: at least
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
@@ -44,6 +45,7 @@ class Delivery:
         self._waiting: Event | None = None
         self._failures = 0
         self._error = ""
+        self._writing = asyncio.Lock()  # `forgive` comes from another task: no older row is written over a newer one
         self._log = structlog.get_logger("jaild.sinks").bind(sink=row.name)
 
     @property
@@ -150,15 +152,16 @@ class Delivery:
             return False
         now = self._clock.now()
         letter = DeadLetter(number=0, sink=self._row.name, event=event, time=now, error=error.message)
-        row = msgspec.structs.replace(
-            self._row,
-            cursor=event.sequence,
-            given_up=self._row.given_up + 1,
-            missed=self._row.missed + 1,
-            failing_since=since,
-        )
-        gone = await self._store.put_sink(row, letter)  # before it is forgotten here
-        self._row, self._waiting = row, None
+        async with self._writing:
+            row = msgspec.structs.replace(
+                self._row,
+                cursor=event.sequence,
+                given_up=self._row.given_up + 1,
+                missed=self._row.missed + 1,
+                failing_since=since,
+            )
+            gone = await self._store.put_sink(row, letter)  # before it is forgotten here
+            self._row, self._waiting = row, None
         self._log.warning("gave an event up", event_kind=event.kind, sequence=event.sequence, error=error.message)
         await self._tell(GAVE_UP, f"event {event.sequence}, and what follows it: {error.message}")
         if gone:
@@ -173,5 +176,6 @@ class Delivery:
 
     async def _keep(self, **changed: object) -> None:
         # Known before it is on disk: what could not be written down is no reason to deliver it again.
-        self._row = msgspec.structs.replace(self._row, **changed)
-        await self._store.put_sink(self._row)
+        async with self._writing:
+            self._row = msgspec.structs.replace(self._row, **changed)
+            await self._store.put_sink(self._row)

@@ -9,7 +9,7 @@ import pytest
 
 from jaild.engine import events as events_module
 from jaild.model.errors import FailedPreconditionError, InternalError, NotFoundError, ResourceExhaustedError
-from jaild.model.sinks.records import Notice, SinkState
+from jaild.model.sinks.records import DeadLetter, Notice, SinkRow, SinkState
 from jaild.model.sinks.settings import SinkSettings
 from jaild.sinks import delivery
 from jaild.sinks.service import EventSinks
@@ -189,6 +189,30 @@ async def test_dead_letters_are_delivered_again_when_asked_and_only_then_are_gon
     assert await sinks.letters("pager") == [first]
     assert await sinks.discard("pager", (), validate_only=False) == 1
     assert sinks.warnings() == ()
+
+
+async def test_what_is_forgiven_while_an_event_is_given_up_puts_no_older_cursor_back(
+    host: FakeHost, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sinks = await begun(host)
+    assert host.store is not None
+    put, cursors, discards = host.store.put_sink, list[int](), set[asyncio.Task[int]]()
+
+    async def and_discard(row: SinkRow, *letter: DeadLetter) -> int:
+        gone = await put(row, *letter)
+        cursors.append(row.cursor)
+        if letter:
+            discards.add(asyncio.create_task(sinks.discard("pager", (), validate_only=False)))
+            await asyncio.wait(discards, timeout=0.2)  # it waits for this now
+        return gone
+
+    monkeypatch.setattr(host.store, "put_sink", and_discard)
+    receiver.refuses = lambda notice: notice.message.startswith("poison")
+    await happen(host, "poison 1", "one")
+    await receiver.took(1)
+    await asyncio.gather(*discards)
+    assert discards
+    assert cursors == sorted(cursors)
 
 
 async def test_a_replay_goes_on_after_a_restart_and_what_is_refused_again_lies_again(
