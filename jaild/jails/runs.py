@@ -114,8 +114,7 @@ class Runs:
     async def start(self, entry: JailEntry, generation: int) -> float:
         """Start a created run and watch it; return the (monotonic) time at which it had started."""
         self._inventory.permitted(entry.name, Intent.START)  # whatever led here: there is no other way to start a jail
-        log = self.log_path(entry.name)
-        self._log_starts[entry.name] = log.stat().st_size if log.exists() else 0
+        self._log_starts[entry.name] = _size(self.log_path(entry.name))
         began = self._clock.monotonic()
         try:
             run = await self._runtime.start(entry.name, generation)
@@ -235,3 +234,10 @@ def _has_hints(entry: JailEntry, generation: Generation, base: str) -> bool:
 
 def _watcher(jail: str) -> str:
     return f"watch {jail}"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

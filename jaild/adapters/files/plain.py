@@ -91,12 +91,18 @@ def make_folder(path: Path) -> None:
     """Make a folder (0755) and what is missing above it. `FailedPreconditionError` (NOT_A_FOLDER)."""
     if path.is_dir():
         return
-    if os.path.lexists(path):
+    try:
+        path.mkdir()
+    except FileExistsError as error:
+        if path.is_dir():  # another thread made it since
+            return
         raise FailedPreconditionError(
             "NOT_A_FOLDER", f"{path} is not a folder", hint="move it out of the way", resource=str(path)
-        )
-    make_folder(path.parent)
-    path.mkdir(exist_ok=True)
+        ) from error
+    except (FileNotFoundError, NotADirectoryError):
+        make_folder(path.parent)
+        make_folder(path)
+        return
     path.chmod(0o755)  # mkdir's own mode is cut by the umask
     _sync(path.parent)
 

@@ -71,6 +71,9 @@ ASIDE = {"help", "follow"}
 # Of these the end is another's: of a command in a jail, of a layer or a Zabbix that cannot be looked at.
 OTHERS = {"exec", "find", "zabbix"}
 
+# It serves until it is interrupted.
+ENDLESS = {("web",)}
+
 Case = dict[str, Any]
 
 
@@ -172,7 +175,7 @@ def parameters() -> Iterator[tuple[tuple[str, ...], click.Parameter]]:
 @pytest.mark.exhaustive
 @pytest.mark.usefixtures("daemon")
 def test_streams_that_are_closed_or_full_end_no_command_in_a_traceback_and_change_no_status(folder: Path) -> None:
-    lines = [line(path) for path in some(list(ALL))]
+    lines = [line(path) for path in some(sorted(ALL.keys() - ENDLESS))]
 
     usual = ends(folder, lines)
     closed = ends(folder, lines, stdin=None, stdout=None, stderr=None)
@@ -187,6 +190,13 @@ def test_streams_that_are_closed_or_full_end_no_command_in_a_traceback_and_chang
         lost = bool(before["stdout"])
         assert case["status"] == (Exit.UNEXPECTED if lost else before["status"]), case
         assert ("cannot write to stdout: No space left on device" in case["stderr"]) is lost, case
+
+
+def test_a_page_whose_address_cannot_be_told_is_not_served(folder: Path) -> None:
+    [unread] = ends(folder, [["web", "--port", "0", "--", "word"]], stdout="/dev/full")
+
+    assert unread["status"] == Exit.UNEXPECTED
+    assert "cannot write to stdout: No space left on device" in unread["stderr"]
 
 
 @pytest.mark.usefixtures("daemon")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import stat
@@ -27,6 +28,20 @@ async def test_folders_are_0755_whatever_the_umask(files: HostFiles, tmp_path: P
 
 async def test_a_file_where_a_folder_should_be_is_refused(files: HostFiles, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"")
+    with pytest.raises(FailedPreconditionError) as caught:
+        await files.make_folder(tmp_path / "a" / "b")
+    assert caught.value.reason == "NOT_A_FOLDER"
+
+
+async def test_a_folder_that_another_thread_makes_meanwhile_is_no_error(files: HostFiles, tmp_path: Path) -> None:
+    for number in range(200):
+        path = tmp_path / str(number) / "b"
+        await asyncio.gather(*(files.make_folder(path) for _ in range(4)))
+        assert path.is_dir()
+
+
+async def test_a_link_that_leads_nowhere_is_no_folder(files: HostFiles, tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("nowhere")
     with pytest.raises(FailedPreconditionError) as caught:
         await files.make_folder(tmp_path / "a" / "b")
     assert caught.value.reason == "NOT_A_FOLDER"
