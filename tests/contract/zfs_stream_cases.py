@@ -319,5 +319,19 @@ class StreamCases:
         assert before < MIB < 3 * MIB <= (await host.zfs.written(top, "s"))[f"{top}/child"]
         assert (await host.zfs.written(top))[f"{top}/child"] < MIB
 
+    async def test_what_is_taken_away_counts_as_written_and_nothing_is_written_by_nobody(self, host: ZfsHost) -> None:
+        await host.zfs.create(top := f"{host.top}/top")
+        for name in ("idle", "changed"):
+            await host.zfs.create(f"{top}/{name}")
+            await host.write(f"{top}/{name}", "small", b"x")
+        await host.zfs.snapshot(top, "s", recursive=True)
+        if not (await host.zfs.capabilities()).written:
+            return
+        (await host.file(f"{top}/changed", "small")).unlink()
+        await host.zfs.snapshot(top, "synced", recursive=True)
+        written = await host.zfs.written(top, "s")
+        assert written[f"{top}/changed"] > 0
+        assert written[f"{top}/idle"] == 0
+
     async def test_the_pools_features_are_told(self, host: ZfsHost) -> None:
         assert await host.zfs.pool_features(host.top.partition("/")[0])

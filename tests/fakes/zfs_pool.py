@@ -55,6 +55,7 @@ SETTINGS = {  # that are inherited, and what they are where nobody has set them
     "normalization": "none",
     "utf8only": "off",
 }
+_BLOCK = 512
 _PLENTY = 1 << 40  # bytes available where no limit was set
 
 
@@ -261,10 +262,11 @@ class Pool:
         return any(each != old for each in new)
 
     def written(self, fs: Filesystem, tag: str) -> int:
-        """Bytes of the files that are new or other than in a snapshot."""
+        """Bytes of the files that are new or other than in a snapshot, and a block for each change."""
         old = self.snap(f"{fs.name}@{tag}")[1].tree
         live = trees.read(fs.live, self.mounts)
-        return sum(len(node.content) for path, node in live.items() if old.get(path) != node)
+        changed = [node for path, node in live.items() if old.get(path) != node]
+        return sum(len(node.content) + _BLOCK for node in changed) + _BLOCK * len(old.keys() - live.keys())
 
     def drop_snapshots(self, doomed: list[tuple[Filesystem, Snap]], inside: str | None = None) -> None:
         names = {f"{fs.name}@{snap.tag}" for fs, snap in doomed}

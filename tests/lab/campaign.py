@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Answer, Result, Who
 from tests.demo.remote import RemoteWriter
 from tests.demo.story import Setting, spec_text
@@ -31,6 +33,8 @@ KINDS = (  # what can be cut; the first ones are in every run, however short
     *("migrate-source", "migrate-target", "deploy", "import"),
     *("upgrade", "migrate-both", "push", "rollback"),
 )
+_VOLUMES = 8
+PARTED = f"migrate with {_VOLUMES} volumes"
 _SETTLED = 240.0  # seconds until everything that a cut left has come to its end
 _SERVED = 60.0  # seconds for the client after that
 _CLEANED = 30.0  # seconds for what is destroyed in the background
@@ -60,6 +64,7 @@ class Campaign:
         self._tally = tally
         self._usual: dict[str, float] = {}  # seconds that an act takes when nobody cuts
         self._names = 0
+        self._volumes: tuple[str, ...] = ()
 
     def _begin(self, kind: str) -> Act:
         whose = {"migrate-source": (0,), "migrate-target": (1,), "migrate-both": (0, 1)}
@@ -133,18 +138,35 @@ class Campaign:
         return answer.result()
 
     def downtimes(self, times: int) -> dict[str, list[float]]:
-        """Move the jail and restart it so many times, nobody cutting; return the seconds that it was down each time."""
-        found: dict[str, list[float]] = {"migrate": [], "restart": []}
+        """Move the jail and restart it so many times, then move it with volumes; return the seconds that it was down.
+
+        Nobody cuts.
+        """
+        found: dict[str, list[float]] = {"migrate": [], "restart": [], PARTED: []}
         for _ in range(times):
-            move = self._begin("migrate-source")
-            restart = self._act(Who.PRODUCT, move.host, ("jail", "restart", JAIL), lambda: True)
-            for kind, act in (("restart", restart), ("migrate", move)):
-                seconds = self._must(act.who, act.host, *act.words).downtime
-                assert seconds is not None, act.words
-                found[kind].append(round(seconds, 2))
-                assert self._writer.wait_for_write(_SERVED), self._writer.status()
+            found["restart"].append(self._downtime(self._restart()))
+            found["migrate"].append(self._downtime(self._migrate(0)))
+        jail, owner = self._jail()
+        release = jail["release"].removeprefix("apps/").replace("/releases/", "/")
+        spec = yaml.safe_load(spec_text(jail["base"].removeprefix("bases/"), release, self._setting))
+        self._volumes = tuple(f"v{number}" for number in range(_VOLUMES))
+        spec["volumes"] = {name: {"path": f"/var/{name}"} for name in self._volumes}
+        changed = self._folder / f"{JAIL}-volumes.yaml"
+        changed.write_text(yaml.safe_dump(spec))
+        self._must(Who.PRODUCT, owner, "jail", "configure", JAIL, "-f", str(changed))
+        for _ in range(times):
+            found[PARTED].append(self._downtime(self._migrate(0)))
         self._see_that_all_is_well("measured")
         return found
+
+    def _restart(self) -> Act:
+        return self._act(Who.PRODUCT, self._jail()[1], ("jail", "restart", JAIL), lambda: True)
+
+    def _downtime(self, act: Act) -> float:
+        seconds = self._must(act.who, act.host, *act.words).downtime
+        assert seconds is not None, act.words
+        assert self._writer.wait_for_write(_SERVED), self._writer.status()
+        return round(seconds, 2)
 
     @property
     def machine(self) -> Machine:
@@ -240,7 +262,7 @@ class Campaign:
         assert lost == 0, f"{when}: {lost} of {acknowledged} acknowledged writes are lost"
         for host in HOSTS:
             generations = {name: each["generation"] if host == owner else 0 for name, each in self._jails(host).items()}
-            known = Known(root=ROOT, layers=self._layers(host), jails=generations)
+            known = Known(root=ROOT, layers=self._layers(host), jails=generations, volumes=self._volumes)
             left = self._left_over(host, known)
             self._tally.orphans += len(left)
             assert not left, f"{when}: left over on {host}: {left}\n{self._logs()}"

@@ -21,6 +21,7 @@ class Known:
     root: str
     layers: frozenset[str]  # bases/debian-12, apps/redis/7.0
     jails: dict[str, int]  # each with its running generation; 0: none runs here
+    volumes: tuple[str, ...] = ()  # that each of them has
 
 
 def find(machine: Machine, known: Known) -> list[str]:
@@ -42,7 +43,7 @@ def find(machine: Machine, known: Known) -> list[str]:
 def _datasets(found: list[str], known: Known) -> list[str]:
     where = layout.Layout(known.root)
     apps = {where.app(layer.split("/")[1]) for layer in known.layers if layer.startswith("apps/")}
-    jails = {where.part(jail, part) for jail in known.jails for part in ("", layout.DATA)}
+    jails = {where.part(jail, part) for jail in known.jails for part in ("", layout.DATA, *known.volumes)}
     own = {where.root, where.reserve, where.bases, where.apps, where.jails}
     rightful = {*own, *apps, *map(where.layer, known.layers), *jails}
     return [f"dataset {name}" for name in found if name not in rightful]

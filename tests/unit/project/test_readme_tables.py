@@ -77,7 +77,9 @@ def test_the_lab_says_how_many_cases_passed_on_each_zfs_and_what_became_of_the_c
         "lost_writes": 3,
         "orphans": 2,
         "story": {**DEMO, "steps": [STEP, *moves]},
-        "downtimes": {"2.3.9-1": {"migrate": [5.0, 9.0, 6.0], "restart": [2.0, 3.5, 3.0]}},
+        "downtimes": {
+            "2.3.9-1": {"migrate": [5.0, 9.0, 6.0], "restart": [2.0, 3.5, 3.0], "migrate with 8 volumes": [6.6]}
+        },
     }
     table = readme.lab_table(document)
     assert "| 69 on 2.1.11-1, 70 on 2.3.9-1 |" in table
@@ -85,6 +87,7 @@ def test_the_lab_says_how_many_cases_passed_on_each_zfs_and_what_became_of_the_c
     assert "| 3, 2 |" in table
     assert "| 5.3 s, 2.0 s |" in table
     assert "| 3.0 s (medians of 3: 6.0 and 3.0 s) |" in table
+    assert "| 1.10 (median of 1: 6.6 s) |" in table
 
 
 def test_faults_and_soak_are_a_row_each() -> None:
