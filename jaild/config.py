@@ -49,20 +49,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     zfs: ZfsChoice = "auto"  # py-libzfs where it is installed, the commands, or py-libzfs and nothing else
     state: Path = Path("/var/db/jaild")  # operations, audit, journal
     run: Path = Path("/var/run/jaild")  # jails' trees
-    logs: Path = Path("/var/log/jaild")
+    logs: Path = Path("/var/log/jaild")  # what jails write, a file each
     log: Log = Log()  # the daemon's own
     log_rotation: Rotation = Rotation()  # of the jails' own logs
-    templates: Path = Path("/usr/local/etc/jaild/templates")
+    templates: Path = Path("/usr/local/etc/jaild/templates")  # specs with ${variables}, of your own
     repositories: Path = Path("/usr/local/etc/jaild/repos")  # pkg.conf(5) files: what bases may be installed from
-    socket: Path = Path("/var/run/jaild/jaild.sock")
+    socket: Path = Path("/var/run/jaild/jaild.sock")  # the API for local root
     listen: Tcp | None = None  # TCP with mutual TLS; not listened on if not said
     metrics: Listener | None = None  # GET /metrics for Prometheus; not listened on if not said
     tracing: dict[Annotated[str, msgspec.Meta(pattern="^OTEL_")], str] = {}  # OpenTelemetry's; none: no traces
     grants: dict[str, Grant] = {}  # what a client certificate's name may do
-    peers: dict[str, PeerAddress] = {}
+    peers: dict[str, PeerAddress] = {}  # hosts that jails are moved to and from, by their names
     event_sinks: dict[str, SinkSettings] = {}  # where events are sent to
-    network: Network = Network()
-    uploads: Uploads = Uploads()
+    network: Network = Network()  # what this host offers its jails
+    uploads: Uploads = Uploads()  # how much room archives may take that come in
     boot_patience: Annotated[float, msgspec.Meta(gt=0)] = 120.0  # seconds that later boot orders wait for one's jails
     boot_starts: Annotated[int, msgspec.Meta(ge=0)] = 0  # jails at once when the host boots; 0: twice its CPUs
     cgroup: str = "jaild"  # Linux: parent of the jails' control groups

@@ -17,7 +17,8 @@ from jaild.adapters.zfs.private_namespace import enter
 from jaild.model import quantity
 from jaild.model.errors import JaildError
 
-CONFIG = Path("/usr/local/etc/jaild/jaild.yaml")
+# FreeBSD's place, which a hand-made installation has too, and that of Debian's package: the first that is there counts.
+CONFIGS = (Path("/usr/local/etc/jaild/jaild.yaml"), Path("/etc/jaild/jaild.yaml"))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _carry_out(arguments: argparse.Namespace, folder: Path | None, began: float, log: dict[str, Any]) -> int:
     from jaild import assembly  # noqa: PLC0415 -- all of jaild: not before `enter`, which would throw it away again
 
-    path = arguments.config or CONFIG
+    path = arguments.config or next((each for each in CONFIGS if each.exists()), CONFIGS[0])
     if folder is None:
         if arguments.command == "doctor":
             return assembly.examine(path, as_json=arguments.json)
@@ -61,34 +62,40 @@ def _carry_out(arguments: argparse.Namespace, folder: Path | None, began: float,
     return 0
 
 
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="jaild", description="Jails from versioned ZFS datasets.")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line; the manual is made of it, too."""
+    found = argparse.ArgumentParser(prog="jaild", description="Jails from versioned ZFS datasets.")
+    found.add_argument(
         "command", nargs="?", choices=("doctor",), help="check this host and say how to fix it; status 1: something is"
     )
-    parser.add_argument("--config", type=Path, help=f"default: {CONFIG}")
-    parser.add_argument(
+    found.add_argument("--config", type=Path, help=f"default: {', '.join(map(str, CONFIGS))}: the first that is there")
+    found.add_argument(
         "--embedded", type=Path, metavar="DIR", help="keep everything in DIR: a pool on a file, state, socket, logs"
     )
-    parser.add_argument(
+    found.add_argument(
         "--pool-size",
         default="16G",
         metavar="SIZE",
         help="with --embedded: of a new pool's file, which is sparse; 64M at least (default: %(default)s)",
     )
-    parser.add_argument(
+    found.add_argument(
         "--destroy", action="store_true", help="with --embedded: remove jails, pool and all else of jaild in DIR"
     )
-    parser.add_argument("--log-level", choices=get_args(ownlog.Level), help="default: log.level of jaild.yaml")
-    parser.add_argument("--log-format", choices=get_args(ownlog.Format), help="default: log.format of jaild.yaml")
-    parser.add_argument("--json", action="store_true", help="with doctor: the report for programs")
-    parser.add_argument("--version", action="version", version=f"jaild {version('jaild')}")
-    arguments = parser.parse_args(argv)
+    found.add_argument("--log-level", choices=get_args(ownlog.Level), help="default: log.level of jaild.yaml")
+    found.add_argument("--log-format", choices=get_args(ownlog.Format), help="default: log.format of jaild.yaml")
+    found.add_argument("--json", action="store_true", help="with doctor: the report for programs")
+    found.add_argument("--version", action="version", version=f"jaild {version('jaild')}")
+    return found
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    reader = parser()
+    arguments = reader.parse_args(argv)
     for given in sys.argv[1:] if argv is None else argv:
         if given != given.encode(errors="replace").decode():
-            parser.error(f"{os.fsencode(given)!r} is no UTF-8: paths go into the names of pools, and into records")
+            reader.error(f"{os.fsencode(given)!r} is no UTF-8: paths go into the names of pools, and into records")
     if arguments.embedded is None and arguments.destroy:
-        parser.error("--destroy goes with --embedded DIR")
+        reader.error("--destroy goes with --embedded DIR")
     if arguments.json and arguments.command is None:
-        parser.error("--json goes with doctor")
+        reader.error("--json goes with doctor")
     return arguments

@@ -17,8 +17,8 @@ Level = Literal["debug", "info", "warning", "error"]
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How it is written: the setting `log` of the configuration."""
 
-    format: Format = "json"
-    level: Level = "info"
+    format: Format = "json"  # pretty: for people
+    level: Level = "info"  # the least that is logged
 
 
 def write(log: Log) -> None:

@@ -42,7 +42,7 @@ OPTIONS = (
 class Tcp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where to listen besides the socket: `host:port`, port 0 for any free one."""
 
-    address: str
+    address: str  # host:port
     tls: TlsFiles
 
 

@@ -79,9 +79,9 @@ Stream = Callable[[Any, ReceiveHeader, AsyncIterator[bytes]], Awaitable[Any]]
 class PeerAddress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to reach a peer: `host:port`, and our certificate. `server_name`: what its certificate says, if not that."""
 
-    address: str
+    address: str  # host:port
     tls: TlsFiles
-    server_name: str = ""
+    server_name: str = ""  # what its certificate says, where that is not the address
 
 
 class GrpcPeers:

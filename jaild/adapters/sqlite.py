@@ -105,15 +105,15 @@ class SqliteStore:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute("pragma journal_mode=wal")
-        connection.execute("pragma synchronous=full")
-        (version,) = connection.execute("pragma user_version").fetchone()
+        (version,) = connection.execute("pragma user_version").fetchone()  # before anything is written
         if version > SCHEMA:
             raise FailedPreconditionError(
                 "STORE_TOO_NEW",
                 f"{self._path} has schema {version}, this jaild knows {SCHEMA}",
                 hint="start the jaild that wrote it, or move the file away: jails are on their datasets, not in it",
             )
+        connection.execute("pragma journal_mode=wal")
+        connection.execute("pragma synchronous=full")
         with connection:  # a file that is new, or of an earlier jaild, is made whole in one transaction or not at all
             connection.executescript(
                 f"begin immediate; {_TABLES} {audit_rows.TABLE} {rollout_rows.TABLES} {sink_rows.TABLES}"

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-import msgspec
-
 from jaild.model import layout
 from jaild.model.errors import DataLossError, JaildError, NotFoundError
-from jaild.model.layers.records import Generation
+from jaild.model.layers.records import Generation, decode_generation
 from jaild.ports.files import Files
 
 _TELLING = (layout.STAGED, layout.GENERATION, layout.ETC)  # what of a generation's folder tells how far it came
@@ -32,10 +30,14 @@ def only_staged(number: int, names: Collection[str], active: int) -> bool:
 
 
 async def read(files: Files, jail: str, folder: Path) -> Generation:
-    """Read one generation. `NotFoundError` (GENERATION_NOT_FOUND), `DataLossError` (GENERATION_DAMAGED)."""
+    """Read one generation.
+
+    `NotFoundError` (GENERATION_NOT_FOUND), `DataLossError` (GENERATION_DAMAGED), `FailedPreconditionError`
+    (RECORD_TOO_NEW).
+    """
     path, number = folder / layout.GENERATION, folder.name
     try:
-        return msgspec.json.decode(await files.read(path), type=Generation)
+        text = await files.read(path)
     except NotFoundError:
         raise NotFoundError(
             "GENERATION_NOT_FOUND",
@@ -43,10 +45,19 @@ async def read(files: Files, jail: str, folder: Path) -> Generation:
             hint="list its generations",
             resource=f"jails/{jail}/generations/{number}",
         ) from None
-    except (ValueError, TypeError, RecursionError, JaildError) as error:  # ValueError: of msgspec and of Unicode
-        raise DataLossError(
-            "GENERATION_DAMAGED",
-            f"generation {number} of jail {jail} cannot be read: {path}: {error}",
-            hint="bring the file back from a snapshot of the jail, then restart the daemon",
-            resource=f"jails/{jail}/generations/{number}",
-        ) from error
+    except JaildError as error:
+        raise _damaged(jail, path, error) from error
+    try:
+        return decode_generation(text, f"generation {number} of jail {jail}")
+    except (ValueError, TypeError, RecursionError) as error:  # ValueError: of msgspec and of Unicode
+        raise _damaged(jail, path, error) from error
+
+
+def _damaged(jail: str, path: Path, error: Exception) -> DataLossError:
+    number = path.parent.name
+    return DataLossError(
+        "GENERATION_DAMAGED",
+        f"generation {number} of jail {jail} cannot be read: {path}: {error}",
+        hint="bring the file back from a snapshot of the jail, then restart the daemon",
+        resource=f"jails/{jail}/generations/{number}",
+    )

@@ -24,6 +24,7 @@ from jaild.model.jails.quotas import Bounds
 from jaild.model.jails.restarts import RestartRecord
 from jaild.model.layers.channels import Channel, behind
 from jaild.model.layers.records import (
+    TOO_NEW,
     BaseRecord,
     Desired,
     Generation,
@@ -244,6 +245,8 @@ class Inventory:
             entry.damaged, entry.message = True, f"its record or generation cannot be read: {error}"
             if entry.record is not None:
                 found.damaged.append(f"jail {entry.name}: {entry.message}")
+            if isinstance(error, FailedPreconditionError) and error.reason == TOO_NEW:
+                entry.record = None  # a later jaild's: no repair drops what this one does not know
 
     async def read_generations(self, entry: JailEntry) -> None:
         """Read the active generation and what the others refer to, from the jail's mounted dataset.
@@ -399,10 +402,8 @@ class Inventory:
         for entry in self.jails.values():
             for number, (base, release) in entry.references.items():
                 yield base, release, f"jails/{entry.name}/generations/{number}"
-            for path in entry.layers:
-                kind, _, name = path.partition("/")
-                yield (name, "", f"jails/{entry.name}") if kind == "bases" else ("", name, f"jails/{entry.name}")
-        for who, paths in self.needed.items():
+        copies = ((f"jails/{entry.name}", entry.layers) for entry in self.jails.values())
+        for who, paths in (*copies, *self.needed.items()):
             for path in paths:
                 kind, _, name = path.partition("/")
                 yield (name, "", who) if kind == "bases" else ("", name, who)

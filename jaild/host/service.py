@@ -14,7 +14,7 @@ from jaild.evacuation.service import Evacuations
 from jaild.model import layout, settings
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails.ownership import MOUNTED
-from jaild.model.layers.records import JailRecord, Ownership, decode
+from jaild.model.layers.records import JailRecord, Ownership, decode, require_known
 from jaild.model.migration.streams import PROTOCOL
 from jaild.model.views import HostView, JailState, PeerView, Reloaded
 from jaild.ports.zfs import Dataset
@@ -180,6 +180,7 @@ class Host:
     async def _host_id(self, root: Dataset) -> str:
         text = root.properties.get(layout.HOST_PROPERTY)
         if text is not None:
+            require_known(text, f"this host's id on {root.name}")
             try:
                 return msgspec.json.decode(text, type=_HostRecord).id
             except (ValueError, TypeError, RecursionError) as error:  # no other id may be given to it

@@ -19,7 +19,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Without `tls` it is for this host alone.
     """
 
-    address: str
+    address: str  # host:port, or unix:/path
     tls: TlsFiles | None = None  # with it a client shows a certificate that has the role metrics, or may read all
     insecure: bool = False  # without `tls`, listen on an address that other hosts reach, too: whoever does reads all
     every: Annotated[float, msgspec.Meta(ge=1)] = 60.0  # seconds between two looks at what takes long

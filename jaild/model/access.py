@@ -32,8 +32,8 @@ class Role(StrEnum):
 class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a name may do. `apps` and `policy` count for products only: they have one, the default if none is given."""
 
-    roles: tuple[Role, ...]
-    apps: tuple[str, ...] = ()
+    roles: tuple[Role, ...]  # what it is to this host
+    apps: tuple[str, ...] = ()  # of the role product: the apps that are its own
     policy: Policy | None = None
 
     def __post_init__(self) -> None:

@@ -41,9 +41,9 @@ class Ceilings(_Strict, frozen=True):
     """The most that a jail's limits may be. One that is named has to be in the spec: without it there is no limit."""
 
     memory: str | None = None  # bytes, or 512M, 2G
-    cpus: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    processes: Positive | None = None
-    open_files: Positive | None = None
+    cpus: Annotated[float, msgspec.Meta(gt=0)] | None = None  # cores, fractions allowed
+    processes: Positive | None = None  # at once
+    open_files: Positive | None = None  # of one process
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a size that is none."""
@@ -53,7 +53,7 @@ class Ceilings(_Strict, frozen=True):
 class BuildPolicy(_Strict, frozen=True):
     """How far builds reach. Their limits and their time are not asked of a recipe: every build has them."""
 
-    networks: tuple[Literal["none", "host"], ...] = ("none", "host")
+    networks: tuple[Literal["none", "host"], ...] = ("none", "host")  # that a step may use
     repositories: tuple[str, ...] | None = None  # addresses that packages may come from, and what is below; None: any
     time: Seconds = 86_400.0  # of all steps of a build together
     limits: Limits = Limits()
@@ -69,12 +69,12 @@ class BuildPolicy(_Strict, frozen=True):
 class Policy(_Strict, frozen=True):
     """What the specs of a product team may ask for, beyond what its jails have already."""
 
-    networks: tuple[Mode, ...] = (Mode.NONE, Mode.VNET, Mode.HOST)
+    networks: tuple[Mode, ...] = (Mode.NONE, Mode.VNET, Mode.HOST)  # modes that a jail may have
     addresses: tuple[str, ...] | None = None  # ranges; None: the subnet of the host's own address on its bridge
     bridges: tuple[str, ...] = ()  # mode vnet, besides the host's configured one; a VLAN is a bridge of its own
     interfaces: tuple[str, ...] = ()  # mode shared-ip, besides the host's configured one
     ports: tuple[int | str, ...] = ("1024-65535",)  # of the host, that may lead into a jail: 8080, 9000-9099
-    allow: tuple[str, ...] = ("raw_sockets", "sysvipc", "mlock")
+    allow: tuple[str, ...] = ("raw_sockets", "sysvipc", "mlock")  # what a jail may be allowed beyond the usual
     allow_on_host: tuple[str, ...] = ()  # raw_sockets, socket_af: in modes host and shared-ip, too
     devfs_rulesets: tuple[str, ...] = ()  # besides the default
     limits: Ceilings = Ceilings()

@@ -25,9 +25,9 @@ class Pem:
 class TlsFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """PEM files. `authority` holds the certificates that the other end's must be signed by."""
 
-    certificate: Path
-    key: Path
-    authority: Path
+    certificate: Path  # this host's own, with those between it and its authority
+    key: Path  # of that certificate; nobody but root may read it
+    authority: Path  # who signed the other end's certificate
 
     def read(self) -> Pem:
         """Read them. `UnavailableError` (TLS_FILE_UNREADABLE; TLS_FILE_UNUSABLE if they do not belong together)."""

@@ -16,7 +16,7 @@ from jaild.model.jails import network as netcheck
 from jaild.model.jails import validation as speccheck
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers import compatibility as compat
-from jaild.model.layers.records import BaseRecord, Generation, Ownership, decode
+from jaild.model.layers.records import BaseRecord, Generation, Ownership, decode, decode_generation
 from jaild.model.migration import received
 from jaild.model.migration.budget import Parts
 from jaild.model.migration.forecast import usual
@@ -325,7 +325,7 @@ def _offered(offer: Offer) -> Generation:
     """Return the generation that is offered, if the offer can be taken as it is."""
     _require_names(offer)
     try:
-        generation = msgspec.json.decode(offer.jail.generation_json, type=Generation)
+        generation = decode_generation(offer.jail.generation_json, f"the generation of jail {offer.jail.name}")
     except msgspec.DecodeError as error:
         raise _contradiction(offer, f"its generation cannot be read: {error}") from error
     if found := received.mistakes(offer.jail, generation):

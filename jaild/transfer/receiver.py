@@ -24,7 +24,16 @@ from jaild.jails.datasets import JailDatasets
 from jaild.layers.sealing import Sealer
 from jaild.model import layout
 from jaild.model.errors import DataLossError, FailedPreconditionError, InvalidArgumentError, JaildError, NotFoundError
-from jaild.model.layers.records import BaseRecord, Desired, Generation, JailRecord, Ownership, ReleaseRecord, decode
+from jaild.model.layers.records import (
+    BaseRecord,
+    Desired,
+    Generation,
+    JailRecord,
+    Ownership,
+    ReleaseRecord,
+    decode,
+    decode_generation,
+)
 from jaild.model.migration.journal import Journal
 from jaild.model.migration.protocol import DatasetOffer, DatasetState, JailOffer, Received, ReceiveHeader
 from jaild.model.migration.received import standbys_of
@@ -354,7 +363,7 @@ class Receiver:
         path = layout.generation_folder(Path(), number) / layout.GENERATION
         try:
             text = await self._files.read_below(folder, path, _LIMIT)
-            return msgspec.json.decode(text, type=Generation)
+            return decode_generation(text, f"generation {number} of what came of jail {jail}")
         except NotFoundError:
             raise FailedPreconditionError(
                 "GENERATION_MISSING",

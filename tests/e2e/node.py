@@ -36,7 +36,7 @@ _SECONDS = patient(30.0)
 
 
 class Node:
-    """A host. `enter` is the command that enters its network, if it has one of its own."""
+    """A host. `enter` is the command that enters its network, if it has one of its own; `code` has the jaild to run."""
 
     def __init__(
         self,
@@ -45,12 +45,14 @@ class Node:
         config: Mapping[str, Any] | None = None,
         enter: Sequence[str] = (),
         pool_size: str = "2G",
+        code: Path = CHECKOUT,
     ) -> None:
         # In memory where there is some: what a killed daemon wrote is as safe there, and nobody waits for a disk. Not
         # below pytest's own folder: a unix socket's path has 107 bytes.
         place = MEMORY if Path(MEMORY).is_dir() else "/var/tmp"
         self.folder = folder = Path(tempfile.mkdtemp(prefix=f"jaild-e2e-{name}-", dir=place))
         self.name = name
+        self.code = code
         self.token = secrets.token_hex(3)
         # A /28 of its own in 198.18.0.0/15 (RFC 2544), so that hosts side by side do not meet.
         block = int(ipaddress.ip_address("198.18.0.0")) + secrets.randbelow(8192) * 16
@@ -86,7 +88,7 @@ class Node:
         with (self.folder / "daemon.log").open("ab") as log:
             self._daemon = subprocess.Popen(
                 self.argv("--pool-size", self._pool_size),
-                cwd=CHECKOUT,
+                cwd=self.code,
                 env=surroundings() | self._watched(),
                 stdout=log,
                 stderr=log,
@@ -127,7 +129,7 @@ class Node:
     def _watched(self) -> dict[str, str]:
         """The environment in which `tests/loopwatch` is imported by the daemon's Python."""
         return {
-            "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'tests' / 'loopwatch'}",
+            "PYTHONPATH": f"{self.code}:{CHECKOUT / 'tests' / 'loopwatch'}",
             "JAILD_TESTS_LOOP": str(self.folder / "loop.log"),
             "JAILD_TESTS_PROGRAMS": str(self.folder / "programs.log"),
         }

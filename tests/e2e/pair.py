@@ -17,7 +17,7 @@ from jaild.model.errors import FailedPreconditionError, UnavailableError
 from jaild.v1 import jails_pb2
 from tests.demo import freebsd_machine
 from tests.demo.hosts import ADDRESSES, BRIDGE, NAMESPACES, Topology, two_hosts
-from tests.e2e.node import Node, host_id, hosted
+from tests.e2e.node import CHECKOUT, Node, host_id, hosted
 from tests.e2e.relay import Relay
 
 PORT = 7443
@@ -83,12 +83,12 @@ def reaches(here: Node, jail: str, there: Node) -> bool:
 
 
 @contextmanager
-def paired(pool_size: str = "2G") -> Iterator[Pair]:
+def paired(pool_size: str = "2G", code: Path = CHECKOUT) -> Iterator[Pair]:
     if sys.platform.startswith("freebsd"):
         with _on_one_machine(pool_size) as pair:
             yield pair
         return
-    with joined(pool_size=pool_size) as (nodes, topology):
+    with joined(pool_size=pool_size, code=code) as (nodes, topology):
         yield Pair(
             **nodes,
             set_link=lambda node, state: getattr(topology, node.name).run(["ip", "link", "set", "uplink", state]),
@@ -111,8 +111,10 @@ def _on_one_machine(pool_size: str) -> Iterator[Pair]:
 
 
 @contextmanager
-def joined(more: Mapping[str, str] | None = None, pool_size: str = "2G") -> Iterator[tuple[dict[str, Node], Topology]]:
-    """Run alpha, beta and `more` (names with addresses), each a peer of every other."""
+def joined(
+    more: Mapping[str, str] | None = None, pool_size: str = "2G", code: Path = CHECKOUT
+) -> Iterator[tuple[dict[str, Node], Topology]]:
+    """Run alpha, beta and `more` (names with addresses), each a peer of every other, with the jaild in `code`."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jaild-e2e-ca-")))
         topology = stack.enter_context(two_hosts("jtest", more))
@@ -122,7 +124,7 @@ def joined(more: Mapping[str, str] | None = None, pool_size: str = "2G") -> Iter
         for name, host in hosts.items():
             # The network only: whoever looks at processes from outside sees those of all hosts.
             enter = ("nsenter", f"--net={NAMESPACES / host.namespace}", "--")
-            node = Node(name, config=configs[name], enter=enter, pool_size=pool_size)
+            node = Node(name, config=configs[name], enter=enter, pool_size=pool_size, code=code)
             nodes[name] = stack.enter_context(hosted(node))
         yield nodes, topology
 

@@ -30,7 +30,7 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     size: str = "16M"  # of a log that is not put away yet
     age: Annotated[float, msgspec.Meta(ge=60)] = 86400.0  # seconds, of its oldest line
     keep: str = "256M"  # compressed, of one jail; the oldest go
-    days: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    days: Annotated[float, msgspec.Meta(gt=0)] = 30.0  # that what was put away is kept
 
     def __post_init__(self) -> None:
         """Refuse what is no size: msgspec tells a ValueError with the field's path."""

@@ -14,11 +14,11 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-import msgspec
 import yaml
 from msgspec import inspect
 
-from jaild.model.jails.spec import JailSpec, Mode
+from jaild.model.jails.forms import alternatives, default, flow, form
+from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Manifest
 
 # No document that anybody would use: it has everything.
@@ -84,7 +84,6 @@ directories: [/var/lib/redis]
 """,
 }
 _ROOTS: Mapping[str, tuple[type, str]] = {"spec": (JailSpec, "JailSpec"), "manifest": (Manifest, "Manifest")}
-_NUMBERS = {inspect.IntType: "a whole number", inspect.FloatType: "a number"}
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class _Place:
         kind = self.kind
         while isinstance(kind, inspect.VarTupleType | inspect.DictType):
             kind = kind.item_type if isinstance(kind, inspect.VarTupleType) else kind.value_type
-        return [each for each in _alternatives(kind) if isinstance(each, inspect.StructType)]
+        return [each for each in alternatives(kind) if isinstance(each, inspect.StructType)]
 
     def below(self) -> Iterator[_Place]:
         """Yield the places of the fields that may stand in it."""
@@ -140,8 +139,8 @@ class _Place:
 
     def _of(self, name: str, kind: inspect.Type, field: inspect.Field) -> _Place:
         told = _words()[self.message]["fields"][name]
-        alternatives = _alternatives(kind)
-        kind = alternatives[0] if len(alternatives) == 1 else kind
+        kinds = alternatives(kind)
+        kind = kinds[0] if len(kinds) == 1 else kind
         return _Place(f"{self.path}.{name}", kind, told["of"], told["words"], _in(self.example, name), field)
 
 
@@ -202,64 +201,12 @@ def _one(place: _Place) -> Field:
     name = place.path.rpartition(".")[2]
     return Field(
         path=place.path,
-        form=_form(place.kind),
+        form=form(place.kind),
         words=place.words,
         is_required=place.field is not None and place.field.required,
-        default=_default(place.field),
-        example=f"{name}: {_flow(place.example)}" if place.field is not None else "",
+        default=default(place.field),
+        example=f"{name}: {flow(place.example)}" if place.field is not None else "",
     )
-
-
-def _form(kind: inspect.Type, *, many: bool = False) -> str:
-    """Return what has to stand there; `many`: of several such."""
-    if isinstance(kind, inspect.VarTupleType):
-        return f"{'lists' if many else 'a list'} of {_form(kind.item_type, many=True)}"
-    if isinstance(kind, inspect.DictType):
-        return f"a mapping of names to {_form(kind.value_type, many=True)}"
-    if structs := [each for each in _alternatives(kind) if isinstance(each, inspect.StructType)]:
-        required = [field.encode_name for field in structs[0].fields if field.required]
-        needed = ", ".join([structs[0].tag_field] if structs[0].tag_field else required)
-        return ("objects" if many else "an object") + (f" with {needed}" if needed else "")
-    return _scalar(kind, many=many)
-
-
-def _scalar(kind: inspect.Type, *, many: bool) -> str:
-    match kind:
-        case inspect.LiteralType():
-            return f"one of {', '.join(map(str, kind.values))}"
-        case inspect.EnumType():
-            return f"one of {', '.join(map(str, kind.cls))}"
-        case inspect.BoolType():
-            return "true or false"
-        case inspect.IntType() | inspect.FloatType():
-            return _NUMBERS[type(kind)] + _range(kind)
-    return "texts" if many else "a text"
-
-
-def _range(kind: inspect.IntType | inspect.FloatType) -> str:
-    low, high = kind.ge if kind.ge is not None else kind.gt, kind.le
-    if low is None and high is None:
-        return ""
-    above = f"above {low:g}" if kind.gt is not None else f"{low:g}"
-    if high is None:
-        return f" {above}" if kind.gt is not None else f", {above} or more"
-    return f" {above}, {high:g} at most" if kind.gt is not None else f" from {above} to {high:g}"
-
-
-def _default(field: inspect.Field | None) -> str:
-    if field is None or field.required or field.default in (msgspec.NODEFAULT, None, (), ""):
-        return ""
-    return "" if isinstance(field.default, msgspec.Struct) else _flow(_plain(field.default))
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Mode) else value
-
-
-def _flow(value: Any) -> str:
-    """Return it as YAML on one line; of several objects the first."""
-    value = value[:1] if isinstance(value, list) and isinstance(value[0], dict) else value
-    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000).removesuffix("...\n").strip()
 
 
 def _in(value: Any, name: str) -> Any:
@@ -269,12 +216,6 @@ def _in(value: Any, name: str) -> Any:
     if isinstance(value, list):
         return next((each[name] for each in value if name in each), None)
     return value[name] if isinstance(value, dict) else None
-
-
-def _alternatives(kind: inspect.Type) -> list[inspect.Type]:
-    """Return what may stand somewhere, beside nothing."""
-    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    return [each for each in kinds if not isinstance(each, inspect.NoneType)]
 
 
 @cache

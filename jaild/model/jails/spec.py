@@ -91,8 +91,8 @@ class Limits(_Strict, frozen=True):
 
     memory: str | None = None  # bytes, or 512M, 2G
     cpus: Annotated[float, msgspec.Meta(gt=0, le=4096)] | None = None  # cores, fractions allowed
-    processes: Positive | None = None
-    open_files: Positive | None = None
+    processes: Positive | None = None  # at once
+    open_files: Positive | None = None  # of one process
     cpuset: str | None = None  # the CPUs that it runs on, by number: 0-3,6
 
 

@@ -1,6 +1,7 @@
 """What jaild remembers: bases, releases, jails and their generations. All of it lives on the datasets it describes.
 
-As properties of datasets hold it, it is JSON, of this schema or an older one: `encode`, `decode`.
+As properties of datasets and files of a jail hold it, it is JSON, of this schema or an older one: `encode`, `decode`,
+`decode_generation`. What a later jaild wrote is refused (RECORD_TOO_NEW) before anything is done with it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from jaild.model.problems import Accepted
 
 _LONGEST = 4000  # bytes of JSON in a property: every ZFS takes that (zfs-fuse ends at 8 KiB, with a crash)
 SCHEMA = 1  # absent from a record means 1; a daemon refuses a newer one rather than guess
+TOO_NEW = "RECORD_TOO_NEW"
+_UNKNOWN_FIELD = "contains unknown field"  # msgspec's words
 
 
 class Family(StrEnum):
@@ -200,6 +203,12 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     schema: int = SCHEMA
 
 
+class _Said(msgspec.Struct):
+    """What is read of a record before all else: of a later schema the rest may be of other types."""
+
+    schema: int = SCHEMA
+
+
 _Record = TypeVar("_Record", bound=BaseRecord | ReleaseRecord | JailRecord)
 
 
@@ -217,8 +226,9 @@ def encode(record: msgspec.Struct) -> str:
 
 def decode(text: str, kind: type[_Record], where: str) -> _Record:
     """Read a record from a property. `FailedPreconditionError` (RECORD_TOO_NEW, RECORD_DAMAGED)."""
+    require_known(text, f"the record on {where}")
     try:
-        record = msgspec.json.decode(text, type=kind)
+        return msgspec.json.decode(text, type=kind)
     except (ValueError, TypeError, RecursionError) as error:  # a record, or anything else that somebody put there
         raise FailedPreconditionError(
             "RECORD_DAMAGED",
@@ -226,10 +236,36 @@ def decode(text: str, kind: type[_Record], where: str) -> _Record:
             hint=f"look at its jaild: properties: zfs get all {where}",
             detail={"record": text[:200]},
         ) from error
-    if record.schema > SCHEMA:
-        raise FailedPreconditionError(
-            "RECORD_TOO_NEW",
-            f"the record on {where} has schema {record.schema}, this jaild knows {SCHEMA}",
-            hint="start the jaild that wrote it",
-        )
-    return record
+
+
+def decode_generation(text: str | bytes, where: str) -> Generation:
+    """Read `generation.json`. Raises `FailedPreconditionError` (RECORD_TOO_NEW), msgspec's errors for what is none.
+
+    A spec with a field that is not known here is a later jaild's too, whatever schema it names: without the field it
+    would be another jail.
+    """
+    require_known(text, where)
+    try:
+        return msgspec.json.decode(text, type=Generation)
+    except msgspec.ValidationError as error:
+        if _UNKNOWN_FIELD not in str(error):
+            raise
+        raise _too_new(where, str(error)) from error
+
+
+def require_known(text: str | bytes, what: str) -> None:
+    """Refuse what says that its schema is a later one. `FailedPreconditionError` (RECORD_TOO_NEW)."""
+    try:
+        schema = msgspec.json.decode(text, type=_Said).schema
+    except (ValueError, TypeError, RecursionError):
+        return  # it says nothing: whoever reads it whole says what is wrong with it
+    if schema > SCHEMA:
+        raise _too_new(what, f"it has schema {schema}, this jaild knows {SCHEMA}")
+
+
+def _too_new(what: str, why: str) -> FailedPreconditionError:
+    return FailedPreconditionError(
+        TOO_NEW,
+        f"{what} was written by a later jaild: {why}",
+        hint="install that jaild again: nothing was done with it here",
+    )

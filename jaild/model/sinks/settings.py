@@ -55,8 +55,8 @@ class Webhook(_Kind, frozen=True, kw_only=True):
 class Command(_Kind, frozen=True, kw_only=True):
     """A program for each event, which gets it as JSON on its stdin; status 0 means that it was taken."""
 
-    argv: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    timeout: _Seconds = 30.0
+    argv: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]  # the program, and its arguments
+    timeout: _Seconds = 30.0  # after which it is ended, and tried again
 
     @property
     def destination(self) -> str:
@@ -68,9 +68,9 @@ class Syslog(_Kind, frozen=True, kw_only=True):
     """A message of RFC 5424 for each event, with its JSON as the text."""
 
     address: str = "unix:/var/run/log"  # FreeBSD's; Linux has unix:/dev/log. Or udp://host:514, tcp://host:601
-    facility: Facility = "daemon"
-    severity: Severity = "notice"
-    timeout: _Seconds = 10.0
+    facility: Facility = "daemon"  # of each message
+    severity: Severity = "notice"  # of each message
+    timeout: _Seconds = 10.0  # for all of it
 
     def __post_init__(self) -> None:
         """Refuse what is no address."""

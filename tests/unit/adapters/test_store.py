@@ -331,11 +331,13 @@ async def test_a_store_that_a_later_jaild_wrote_is_left_alone(tmp_path: Path) ->
     connection = sqlite3.connect(path)
     connection.execute(f"pragma user_version={module.SCHEMA + 1}")
     connection.close()
+    before = path.read_bytes()
     store = SqliteStore(path)
     with pytest.raises(FailedPreconditionError) as caught:
         await store.open()
     await store.close()
     assert caught.value.reason == "STORE_TOO_NEW"
+    assert [(left.name, left.read_bytes()) for left in tmp_path.iterdir()] == [("jaild.db", before)]
 
 
 async def test_a_damaged_store_says_that_the_jails_are_not_in_it(tmp_path: Path) -> None:

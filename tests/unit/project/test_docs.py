@@ -31,7 +31,10 @@ _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Texts of the code that look like reasons and are none.
 NOT_REASONS = {
     "of the first version": {"HOST_HALTED"},
-    "environment variables": {"LC_ALL", "JAILD_PRIVATE_NAMESPACE", "LD_LIBRARY_PATH", "LD_PRELOAD"},
+    "environment variables": {
+        *("LC_ALL", "JAILD_PRIVATE_NAMESPACE", "LD_LIBRARY_PATH", "LD_PRELOAD"),
+        *("JAILCTL_ADDRESS", "JAILCTL_CONTEXT", "NO_COLOR", "SOURCE_DATE_EPOCH"),
+    },
     "OpenTelemetry's": {"OTEL_SERVICE_NAME", "OTEL_TRACES_EXPORTER"},
     "pkg.conf(5)": {"ASSUME_ALWAYS_YES", "IGNORE_OSVERSION", "REPOS_DIR"},
     "capabilities(7)": {

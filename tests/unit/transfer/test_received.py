@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from jaild.model import layout
-from jaild.model.errors import InvalidArgumentError
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.model.jails.spec import JailSpec, Mode, Network, Volume
-from jaild.model.layers.records import Generation, Ownership, Staged
+from jaild.model.layers.records import SCHEMA, TOO_NEW, Generation, Ownership, Staged
 from jaild.model.migration.protocol import DatasetOffer, JailOffer, LayerOffer
 from jaild.model.migration.received import mistakes
 from tests.fakes.host import FakeHost, caller
@@ -197,6 +198,18 @@ async def test_an_offer_whose_generation_cannot_be_read_is_refused_in_words(tmp_
     with pytest.raises(InvalidArgumentError) as refused:
         await line(alpha, beta).preflight(broken)
     assert refused.value.reason == "INVALID_PEER_MESSAGE"
+    await stop(hosts)
+
+
+@pytest.mark.parametrize("more", [{"schema": SCHEMA + 1}, {"spec": {"base": "b", "gpus": 2}}], ids=["schema", "field"])
+async def test_a_generation_of_a_later_jaild_is_not_taken_in_part(tmp_path: Path, more: dict[str, Any]) -> None:
+    alpha, beta = hosts = await two_hosts(tmp_path, back=False)
+    offer = await offered_by(alpha, alpha, 1)
+    later = msgspec.json.decode(offer.jail.generation_json) | more
+    offer = REPLACED(offer, jail=REPLACED(offer.jail, generation_json=msgspec.json.encode(later).decode()))
+    with pytest.raises(FailedPreconditionError) as refused:
+        await line(alpha, beta).preflight(offer)
+    assert refused.value.reason == TOO_NEW
     await stop(hosts)
 
 

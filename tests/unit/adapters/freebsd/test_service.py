@@ -1,11 +1,10 @@
-"""The service scripts and the port: shell that parses, the commands that they run, and a port that fits the tree."""
+"""The service scripts: shell that parses, the commands that they run, and the same ones in the port."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +14,7 @@ ROOT = Path(__file__).parents[4]
 GOLDEN = ROOT / "tests" / "golden" / "freebsd-service.txt"
 FREEBSD = ROOT / "templates" / "freebsd"
 PORT = FREEBSD / "port"
-_DEPENDENCY = re.compile(r"PYTHON_PKGNAMEPREFIX\}([A-Za-z0-9-]+)>=([^:]+):")
 SCRIPTS = [ROOT / "rc.d" / "jaild", ROOT / "rc.d" / "jaild_jails", FREEBSD / "periodic" / "daily" / "480.jaild"]
-MAKEFILE = (PORT / "Makefile").read_text()
 
 Service = Callable[..., str]
 
@@ -186,49 +183,3 @@ def test_the_daily_report_is_silent_unless_it_is_asked_for(tmp_path: Path) -> No
 def test_the_ports_scripts_are_the_trees_with_the_prefix_left_open(script: Path) -> None:
     there = (PORT / "files" / f"{script.name}.in").read_text()
     assert there == script.read_text().replace("/usr/local", "%%PREFIX%%")
-
-
-def test_the_port_installs_what_its_packing_list_says_and_every_source_is_in_the_tree() -> None:
-    installed = set()
-    for source, target in re.findall(r"\$\{INSTALL_(?:DATA|SCRIPT)\} (\S+) (\S+)", MAKEFILE):
-        plain = source.replace("${WRKSRC}/", "").replace(
-            "${WRKDIR}/480.jaild", "templates/freebsd/port/files/480.jaild.in"
-        )
-        assert (ROOT / plain).exists(), source
-        installed.add(target.replace("${STAGEDIR}${ETCDIR}", "%%ETCDIR%%").replace("${STAGEDIR}${PREFIX}/", ""))
-    listed = (PORT / "pkg-plist").read_text().splitlines()
-    assert {line.removeprefix("@sample ") for line in listed if not line.startswith("@dir")} == installed
-    made = set(re.findall(r"\$\{STAGEDIR\}(\S+)", "\n".join(re.findall(r"\$\{MKDIR\} .*", MAKEFILE))))
-    for line in listed:
-        if line.startswith("@dir"):
-            assert line.split()[1].replace("%%ETCDIR%%", "${ETCDIR}") in made
-
-
-def test_the_port_depends_on_what_the_project_depends_on_in_no_lower_versions() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert f"DISTVERSION=\t{project['version']}\n" in MAKEFILE
-    wanted = {}
-    for dependency in project["dependencies"]:
-        name, _, versions = dependency.partition(">=")
-        wanted[name] = versions
-    block = MAKEFILE.partition("RUN_DEPENDS=")[2].partition("\n\n")[0]
-    found = {}
-    for name, versions in _DEPENDENCY.findall(block):
-        found[name] = re.sub(r"(\d),1\b", r"\1", versions).replace("<", ",<")  # the port's epoch
-    assert found == wanted
-    assert f"USES=\t\tpython:{project['requires-python'].removeprefix('>=')}+\n" in MAKEFILE
-
-
-def test_the_port_has_an_option_for_each_extra_of_those_who_run_it() -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    wanted = {extra.upper(): sorted(of) for extra, of in extras.items() if of and extra not in {"test", "dev", "proto"}}
-    blocks = re.findall(r"^([A-Z]+)_RUN_DEPENDS=((?:.*\\\n)*.*)", MAKEFILE, re.MULTILINE)
-    found = {
-        option: sorted(f"{name.lower()}>={version}" for name, version in _DEPENDENCY.findall(block))
-        for option, block in blocks
-    }
-    assert found == wanted
-    options = MAKEFILE.partition("OPTIONS_DEFINE=\t")[2].partition("\n")[0].split()
-    assert options == ["EXAMPLES", *sorted(wanted)]
-    for folder in MAKEFILE.partition('COPYTREE_SHARE} "')[2].partition('"')[0].split():
-        assert (ROOT / "templates" / folder).is_dir()
