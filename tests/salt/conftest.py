@@ -1,4 +1,4 @@
-"""What the tests on a real Salt share: a host with a base and an app, its minion, and a master."""
+"""What the tests on a real Salt share: a host with a base and an app, its minion, and a master; three such hosts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 
 from tests.e2e.conftest import furnish
 from tests.e2e.node import Node, hosted
+from tests.e2e.pair import joined
 from tests.salt.bench import Bench, running
+from tests.salt.fleet import GAMMA, Fleet, Hosts, spread
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +34,30 @@ def bench(node: Node) -> Iterator[Bench]:
     """A master and the host's minion."""
     with running({"solo": minion(node)}) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def hosts(workshop: Path) -> Iterator[Hosts]:
+    """Three hosts, peers of each other by TLS, each with base tiny-1 and releases web/1, web/2 and web/sick."""
+    with joined({"gamma": GAMMA}) as (nodes, _):
+        made = Hosts(**nodes)
+        furnish(made.alpha.api, workshop)
+        spread(made)
+        yield made
+
+
+@pytest.fixture(scope="session")
+def minions(hosts: Hosts) -> Iterator[Bench]:
+    """A master, and a minion on each of the three hosts."""
+    with running({node.name: minion(node) for node in hosts.all}) as made:
+        yield made
+
+
+@pytest.fixture
+def fleet(hosts: Hosts, minions: Bench) -> Iterator[Fleet]:
+    """The three with their minions; afterwards they have no jails and take some."""
+    yield Fleet(hosts, minions)
+    hosts.clear()
 
 
 def minion(node: Node) -> dict[str, Any]:

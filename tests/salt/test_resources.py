@@ -1,21 +1,18 @@
-"""Jails as resources of Salt, on two hosts: what runs in a jail, and who answers for one that was moved."""
+"""Jails as resources of Salt, on three hosts: what runs in a jail, and who answers for one that was moved."""
 
 from __future__ import annotations
 
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import LINUX_HOST
 from tests.e2e import trees
-from tests.e2e.conftest import furnish
-from tests.e2e.pair import JAIL, Pair, paired
-from tests.salt.bench import SECONDS, Bench, running
-from tests.salt.conftest import minion
+from tests.salt.bench import SECONDS, Bench
+from tests.salt.fleet import Hosts, network
 
 pytestmark = pytest.mark.real(*LINUX_HOST)
 
@@ -23,41 +20,33 @@ NAME = "web"
 TARGET = f"T@jail:{NAME}"
 
 
-@pytest.fixture(scope="module")
-def pair(workshop: Path) -> Iterator[Pair]:
-    with paired() as made:
-        furnish(made.alpha.api, workshop)
-        made.alpha.api.create(NAME, trees.spec("tiny-1", "web/1", network=f"{{mode: vnet, addresses: [{JAIL}]}}"))
-        yield made
+@pytest.fixture(scope="module", autouse=True)
+def jail(hosts: Hosts) -> Iterator[None]:
+    hosts.alpha.api.create(NAME, trees.spec("tiny-1", "web/1", network=network(1)))
+    yield
+    hosts.clear()
 
 
-@pytest.fixture(scope="module")
-def hosts(pair: Pair) -> Iterator[Bench]:
-    with running({node.name: minion(node) for node in (pair.alpha, pair.beta)}) as made:
-        yield made
-
-
-def asked(hosts: Bench, function: str, *args: Any) -> Any:
+def asked(minions: Bench, function: str, *args: Any) -> Any:
     """What the jail answers; None if nobody answers for it."""
-    return hosts.ask(TARGET, function, *args, tgt_type="compound").get(NAME)
+    return minions.ask(TARGET, function, *args, tgt_type="compound").get(NAME)
 
 
-def awaited(hosts: Bench, function: str, *args: Any, answer: Any) -> None:
+def awaited(minions: Bench, function: str, *args: Any, answer: Any) -> None:
     """Ask until it is answered so: who answers for a jail is told to the master a moment after it has changed."""
     deadline, told = time.monotonic() + SECONDS, None
     while time.monotonic() < deadline:
-        if (told := asked(hosts, function, *args)) == answer:
+        if (told := asked(minions, function, *args)) == answer:
             return
     raise AssertionError(f"{function}: {told!r}, and not {answer!r}")
 
 
-def test_commands_and_grains_are_the_jails(hosts: Bench, pair: Pair) -> None:
-    del pair
-    awaited(hosts, "test.ping", answer=True)
-    assert asked(hosts, "cmd.run", "cat /usr/local/version; hostname") == f"version 1\n{NAME}"
-    told = asked(hosts, "cmd.run_all", "echo $WHO; exit 3", "env={WHO: me}", "cwd=/srv")
+def test_commands_and_grains_are_the_jails(minions: Bench) -> None:
+    awaited(minions, "test.ping", answer=True)
+    assert asked(minions, "cmd.run", "cat /usr/local/version; hostname") == f"version 1\n{NAME}"
+    told = asked(minions, "cmd.run_all", "echo $WHO; exit 3", "env={WHO: me}", "cwd=/srv")
     assert (told["stdout"], told["retcode"]) == ("me", 3)
-    assert asked(hosts, "grains.item", "base", "release", "app", "host") == {
+    assert asked(minions, "grains.item", "base", "release", "app", "host") == {
         "base": "tiny-1",
         "release": "web/1",
         "app": "web",
@@ -65,27 +54,27 @@ def test_commands_and_grains_are_the_jails(hosts: Bench, pair: Pair) -> None:
     }
 
 
-def test_what_is_not_made_for_jails_is_not_done_on_the_host_instead(hosts: Bench) -> None:
-    awaited(hosts, "test.ping", answer=True)
-    assert "not supported for resource type 'jail'" in asked(hosts, "pkg.install", "vim")
+def test_what_is_not_made_for_jails_is_not_done_on_the_host_instead(minions: Bench) -> None:
+    awaited(minions, "test.ping", answer=True)
+    assert "not supported for resource type 'jail'" in asked(minions, "pkg.install", "vim")
 
 
-def test_a_daemon_that_is_away_empties_nothing(hosts: Bench, pair: Pair) -> None:
-    awaited(hosts, "test.ping", answer=True)
-    owner = pair.alpha if pair.owners(NAME) == ["alpha"] else pair.beta
+def test_a_daemon_that_is_away_empties_nothing(minions: Bench, hosts: Hosts) -> None:
+    awaited(minions, "test.ping", answer=True)
+    owner = hosts.owner(NAME)
     owner.signal(signal.SIGTERM)
-    hosts.ask(owner.name, "saltutil.refresh_resources")
-    assert "(UNAVAILABLE)" in asked(hosts, "cmd.run", "true")
+    minions.ask(owner.name, "saltutil.refresh_resources")
+    assert "(UNAVAILABLE)" in asked(minions, "cmd.run", "true")
     owner.start()
-    awaited(hosts, "test.ping", answer=True)
+    awaited(minions, "test.ping", answer=True)
 
 
-def test_a_jail_that_was_moved_is_reached_on_its_new_host(hosts: Bench, pair: Pair) -> None:
-    awaited(hosts, "test.ping", answer=True)
-    here = pair.alpha if pair.owners(NAME) == ["alpha"] else pair.beta
-    there = pair.others(here)
-    moved = hosts.ask(here.name, "jaild.migrate_jail", NAME, f"target={there.name}")[here.name]
+def test_a_jail_that_was_moved_is_reached_on_its_new_host(minions: Bench, hosts: Hosts) -> None:
+    awaited(minions, "test.ping", answer=True)
+    here = hosts.owner(NAME)
+    there = next(node for node in hosts.all if node is not here)
+    moved = minions.ask(here.name, "jaild.migrate_jail", NAME, f"target={there.name}")[here.name]
     assert "response" in moved, moved
-    awaited(hosts, "grains.get", "host", answer=there.name)
-    assert asked(hosts, "cmd.run", "hostname") == NAME
-    assert pair.running_on(NAME) == [there.name]
+    awaited(minions, "grains.get", "host", answer=there.name)
+    assert asked(minions, "cmd.run", "hostname") == NAME
+    assert hosts.running_on(NAME) == [there.name]
