@@ -209,6 +209,7 @@ async def _serve(
         daemon.core.resume()
         daemon.core.jails.confirmations.run()
         daemon.core.jails.staging.run()
+        daemon.core.backups.schedule.run()
         daemon.core.jails.logs.run()
         daemon.core.jails.forwarding.run()
         daemon.core.replication.standbys.run()

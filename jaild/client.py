@@ -37,6 +37,7 @@ from jaild.v1 import (
     promotions_pb2_grpc,
     rollouts_pb2_grpc,
     salvage_pb2_grpc,
+    snapshots_pb2_grpc,
     stats_pb2_grpc,
     templates_pb2_grpc,
     test_migrations_pb2_grpc,
@@ -105,6 +106,7 @@ class Services:
         self.test_migrations: Any = test_migrations_pb2_grpc.TestMigrationsStub(channel)
         self.rollouts: Any = rollouts_pb2_grpc.RolloutsStub(channel)
         self.salvages: Any = salvage_pb2_grpc.SalvagesStub(channel)
+        self.snapshots: Any = snapshots_pb2_grpc.JailSnapshotsStub(channel)
         self.stats: Any = stats_pb2_grpc.StatsStub(channel)
         self.templates: Any = templates_pb2_grpc.TemplatesStub(channel)
         self.volumes: Any = volumes_pb2_grpc.VolumesStub(channel)

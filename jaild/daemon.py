@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jaild.backups import build as backup_room
+from jaild.backups.build import BackupParts
 from jaild.engine import build as engine_room
 from jaild.engine.build import Engine, Place, Ports
 from jaild.evacuation import build as evacuation_room
@@ -43,6 +45,7 @@ class Core:
     salvage: SalvageParts
     evacuations: Evacuations
     rollouts: Rollouts
+    backups: BackupParts
     questions: QuestionParts
     sinks: EventSinks
     host: HostParts
@@ -75,6 +78,7 @@ def assemble(ports: Ports, place: Place) -> Core:
     salvage = salvage_room.build(engine, jails, transfer, migration)
     evacuations = evacuation_room.build(engine, transfer, migration)
     rollouts = rollout_room.build(engine, jails)
+    backups = backup_room.build(engine, jails)
     questions = question_room.build(engine, layers, migration)
     sinks = sinks_room.build(engine)
     host = host_room.build(engine, jails, transfer, migration, replication, evacuations, rollouts, sinks)
@@ -88,6 +92,7 @@ def assemble(ports: Ports, place: Place) -> Core:
         salvage=salvage,
         evacuations=evacuations,
         rollouts=rollouts,
+        backups=backups,
         questions=questions,
         sinks=sinks,
         host=host,

@@ -36,7 +36,7 @@ from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.operation import Operation
 from jaild.model.problems import Plan, Problem, Severity
-from jaild.model.views import Caller, JailView, StandbyView
+from jaild.model.views import Caller, JailView, SnapshotStatus, StandbyView
 from jaild.ports.process import TerminalSize
 from jaild.ports.runtime import Input, Output
 
@@ -64,6 +64,13 @@ class NoReplicas:
         """Do nothing."""
 
 
+class Kept(Protocol):
+    """What is kept of jails' data, beside the data."""
+
+    def view(self, entry: JailEntry) -> SnapshotStatus | None:
+        """Return how far a jail's schedule of snapshots is; None for none."""
+
+
 class Jails:
     """The use cases of product teams and the source team."""
 
@@ -84,6 +91,7 @@ class Jails:
         self._logs = logs
         self._templates = templates
         self._replicas: Replicas = NoReplicas()
+        self._kept: Kept | None = None
         self._dispatcher = engine.dispatcher
         self._operations = engine.operations
         self._draining = engine.draining
@@ -92,12 +100,19 @@ class Jails:
         """Take what keeps the jails' replicas."""
         self._replicas = replicas
 
+    def kept_by(self, kept: Kept) -> None:
+        """Take what keeps snapshots of the jails."""
+        self._kept = kept
+
     def get(self, name: str) -> JailView:
         """Return one. `NotFoundError` (JAIL_NOT_FOUND)."""
         pending = self._dispatcher.pending(f"jails/{name}")
         view = self._inventory.jail_view(name, pending[0] if pending else None)
-        standbys = self._replicas.views(self._inventory.jail(name))
-        return msgspec.structs.replace(view, standbys=standbys) if standbys else view
+        entry = self._inventory.jail(name)
+        standbys, snapshots = self._replicas.views(entry), self._kept.view(entry) if self._kept is not None else None
+        if not standbys and snapshots is None:
+            return view
+        return msgspec.structs.replace(view, standbys=standbys, snapshots=snapshots)
 
     def names(self) -> list[str]:
         """Return the names of all, in order."""

@@ -133,6 +133,7 @@ class Exposition:
         yield from self._of_samples()
         yield from _of_jails(now)
         yield from _of_replicas(now)
+        yield from _of_snapshots(now)
         yield from _of_rollouts(now)
         yield from _of_sinks(now.sinks)
         yield from _of_logs(now.logs)
@@ -280,6 +281,17 @@ def _of_replicas(now: Snapshot) -> Iterator[Metric]:
     yield _gauge("jaild_replica_timestamp_seconds", told, taken, *labels)
     interval = ((replica.interval, jail, replica.host, side) for side, jail, replica in rows)
     yield _gauge("jaild_replica_interval_seconds", "How old it may become.", interval, *labels)
+
+
+def _of_snapshots(now: Snapshot) -> Iterator[Metric]:
+    kept = [(jail.name, jail.snapshots) for jail in now.jails if jail.snapshots is not None]
+    taken = ((status.taken, jail) for jail, status in kept)
+    told = "When the newest snapshot of a jail's schedule was taken; 0: there is none, or it is not known."
+    yield _gauge("jaild_jail_snapshot_timestamp_seconds", told, taken, "jail")
+    interval = ((status.interval, jail) for jail, status in kept)
+    yield _gauge("jaild_jail_snapshot_interval_seconds", "Time between two.", interval, "jail")
+    failing = ((float(bool(status.failing_since)), jail) for jail, status in kept)
+    yield _gauge("jaild_jail_snapshot_failing", "1: none can be taken, or removed.", failing, "jail")
 
 
 def _of_rollouts(now: Snapshot) -> Iterator[Metric]:

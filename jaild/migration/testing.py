@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from jaild.engine.build import Engine
+from jaild.engine.clones import make_room
 from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
 from jaild.engine.owned_snapshots import OwnedSnapshots
@@ -205,12 +206,7 @@ class MigrationTest:
     async def _cloned(self, journal: Journal, generation: Generation) -> RunSpec:
         """Clone the newest snapshot of each dataset, parents first, and return what would run in the clone."""
         where = self._inventory.where
-        try:
-            await self._zfs.dataset(where.clones)
-        except NotFoundError:
-            await self._zfs.create(where.clones)
-        above = (await self._zfs.dataset(where.clones)).mountpoint
-        await self._files.restrict([above] if above else [])
+        above = await make_room(where, self._zfs, self._files)
         for offered in journal.offer.jail.datasets:
             # jaild's own: a clone of others' snapshot would stand in their way.
             dataset = where.part(journal.jail, offered.path)
@@ -219,14 +215,8 @@ class MigrationTest:
             clone = where.clone(journal.id, offered.path)
             await self._zfs.clone(newest.name, clone, {"readonly": "off"})
             await self._zfs.mount(clone)
-        folder = (await self._zfs.dataset(where.clone(journal.id, ""))).mountpoint
+        folder = above / where.clone(journal.id, "").rpartition("/")[2]
         _, record = self._inventory.permitted(journal.jail, Intent.READ)
-        if folder is None:
-            raise FailedPreconditionError(
-                "DATASET_NOT_MOUNTED",
-                f"{where.clones} has no mountpoint, so a clone in it cannot be booted",
-                hint=f"give {where.root} a mountpoint",
-            )
         came = await self._receiver.read_copy(folder, journal.jail, generation.number)
         require_same(journal.jail, generation, came)
         # Another uid: no interface, MAC address or control group of it is the jail's.

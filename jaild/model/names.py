@@ -11,6 +11,7 @@ from jaild.model.errors import InvalidArgumentError
 _JAIL = re.compile(r"(?![0-9]+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # Bases, apps and releases: what versions look like, and what ZFS takes in a dataset's name.
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SNAPSHOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")  # as zfs(8) takes them, but for their length and spaces
 _VOLUME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 # `generations` is a folder in the jail's dataset, and `data` its first volume.
 _SANDBOX = "work_"
@@ -61,6 +62,11 @@ def volume(name: str) -> str:
     if name in _RESERVED_VOLUMES:
         raise InvalidArgumentError("INVALID_NAME", f"{name!r} is kept for jaild", hint="choose another name")
     return name
+
+
+def snapshot(name: str) -> str:
+    """Return `name` if a snapshot may have it; raise `InvalidArgumentError` (INVALID_NAME) if not."""
+    return _check("snapshot", name, _SNAPSHOT, "1 to 100 of A-Z, a-z, 0-9 and _.:-, starting with a letter, digit or _")
 
 
 def sandbox(operation_id: str) -> str:

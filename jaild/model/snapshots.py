@@ -5,6 +5,9 @@
 | safety | a change of generation; the oldest by later ones | nobody |
 | migration/ID | that migration, on both hosts | jaild-migration |
 | standby | a replica's round, on both hosts | jaild-standby |
+| schedule | the jail's schedule; by what it keeps | nobody |
+| manual/WHO | somebody who asked for it; when asked | nobody |
+| restore | a restore, of what it overwrites; the oldest by later ones, or when asked | nobody |
 
 Bookmarks take no properties: those of jaild are listed, with tag and guid, in properties of the jail's dataset.
 """
@@ -20,6 +23,9 @@ from jaild.model.problems import Problem, Severity
 SAFETY = "safety"
 STANDBY = "standby"
 MIGRATION = "migration"  # of any: what `kind_of` tells
+SCHEDULE = "schedule"
+MANUAL = "manual"  # of any, as MIGRATION
+RESTORE = "restore"
 HOLDS = {MIGRATION: "jaild-migration", STANDBY: "jaild-standby"}  # kind: tag of the hold that keeps such a snapshot
 _TOLD = 5  # claims that a message names
 
@@ -27,6 +33,11 @@ _TOLD = 5  # claims that a message names
 def of_migration(identity: str) -> str:
     """Return the purpose of a migration's snapshots."""
     return f"{MIGRATION}/{identity}"
+
+
+def by_hand(actor: str) -> str:
+    """Return the purpose of a snapshot that somebody asked for."""
+    return f"{MANUAL}/{actor}"
 
 
 def kind_of(purpose: str) -> str:

@@ -49,6 +49,16 @@ class StandbyView(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""  # why, as far as it is known
 
 
+class SnapshotStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a jail's schedule of snapshots is. Times in seconds since the epoch."""
+
+    taken: float = 0.0  # the newest of it; 0: none is known
+    interval: float = 0.0  # seconds
+    count: int = 0  # how many of it there are
+    failing_since: float = 0.0  # 0: it does not fail
+    message: str = ""  # why
+
+
 class JailView(msgspec.Struct, frozen=True, kw_only=True):
     """A jail. `record` and `generation` are None for a damaged one, `generation` while the first is being made."""
 
@@ -69,6 +79,7 @@ class JailView(msgspec.Struct, frozen=True, kw_only=True):
     standbys: tuple[StandbyView, ...] = ()
     behind: str = ""  # the base that its channel names, if it is on another
     staged: Generation | None = None
+    snapshots: SnapshotStatus | None = None  # None: its spec asks for none, or it is not this host's
 
 
 class JailStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +116,20 @@ class VolumeView(msgspec.Struct, frozen=True, kw_only=True):
     quota: int = 0  # 0: none
     generations: tuple[int, ...] = ()  # kept ones that name it
     removing: bool = False
+
+
+class SnapshotView(msgspec.Struct, frozen=True, kw_only=True):
+    """Snapshots of one name of a jail's datasets. Sizes in bytes."""
+
+    jail: str
+    tag: str
+    created: float  # seconds since the epoch
+    used: int = 0  # what they hold alone
+    referenced: int = 0
+    purpose: str = ""  # as `jaild.model.snapshots` has it; '': somebody's who is not jaild
+    parts: tuple[str, ...] = ()  # the datasets' paths below the jail's own: '', data, volumes
+    atomic: bool = True  # taken at once, as far as their times say
+    held: int = 0  # holds on them
 
 
 class Reloaded(msgspec.Struct, frozen=True, kw_only=True):

@@ -128,8 +128,12 @@ class Zfs(Protocol):
     async def inherit(self, name: str, prop: str) -> None:
         """Remove a local property."""
 
-    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False, purpose: str = "") -> None:
-        """Make `dataset@tag`, with `recursive` on every child too, all in one transaction with their `purpose`."""
+    async def snapshot(self, dataset: str, tag: str, *others: str, recursive: bool = False, purpose: str = "") -> None:
+        """Make `dataset@tag`, with `recursive` on every child too, all in one transaction with their `purpose`.
+
+        `others` get the same: in that transaction, or each in one of its own where this ZFS takes one name at a time.
+        After a failure some of them may have it then.
+        """
 
     async def mark(self, purpose: str, *snapshots: str) -> None:
         """Say on snapshots what jaild has them for: streams bring nothing of it. Marking twice is no error."""

@@ -25,6 +25,11 @@ def volume_name(jail: str, volume: str) -> str:
     return f"jails/{jail}/volumes/{volume}"
 
 
+def snapshot_name(jail: str, snapshot: str) -> str:
+    """Return the resource name of a jail's snapshot."""
+    return f"jails/{jail}/snapshots/{snapshot}"
+
+
 def base_name(base: str) -> str:
     """Return the resource name of a base; empty for none."""
     return f"bases/{base}" if base else ""
@@ -86,6 +91,12 @@ def volume(name: str) -> tuple[str, str]:
     """Return jail and volume in `jails/{jail}/volumes/{volume}`."""
     jail_id, volume_id = _parts(name, "jails/{jail}/volumes/{volume}")
     return names.jail(jail_id), names.volume(volume_id)
+
+
+def snapshot(name: str) -> tuple[str, str]:
+    """Return jail and snapshot in `jails/{jail}/snapshots/{snapshot}`."""
+    jail_id, snapshot_id = _parts(name, "jails/{jail}/snapshots/{snapshot}")
+    return names.jail(jail_id), names.snapshot(snapshot_id)
 
 
 def base(name: str) -> str:

@@ -107,6 +107,11 @@ RULES: dict[str, Rule] = {
     **_reads("jaild.v1.Contents", "CompareGenerations", "FindContents", "GetSbom"),
     **_reads("jaild.v1.Volumes", "ListVolumes"),
     "/jaild.v1.Volumes/DeleteVolume": Rule(_OPERATOR, _name),
+    **_reads("jaild.v1.JailSnapshots", "ListJailSnapshots"),
+    # Of jails of its own apps.
+    "/jaild.v1.JailSnapshots/TakeJailSnapshot": Rule(_PRODUCT, lambda r: str(r.parent)),
+    "/jaild.v1.JailSnapshots/DeleteJailSnapshot": Rule(_PRODUCT, _name),
+    "/jaild.v1.JailSnapshots/RestoreJail": Rule(_PRODUCT, _name),
     **_reads("jaild.v1.Templates", "ListTemplates", "GetTemplate"),
     **_reads("jaild.v1.Host", "GetHost", "ListAuditEntries"),
     "/jaild.v1.Host/ReloadConfiguration": Rule(_OPERATOR, _host),

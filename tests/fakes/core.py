@@ -27,6 +27,8 @@ class UseCases:
         self.files = core.salvage.files
         self.evacuations = core.evacuations
         self.rollouts = core.rollouts
+        self.snapshots = core.backups.snapshots
+        self.restores = core.backups.restores
         self.histories = core.questions.histories
         self.sinks = core.sinks
         self.host = core.host.host
@@ -52,6 +54,7 @@ class HostCore:
         self.replica_store = core.replication.replica_store
         self.standbys = core.replication.standbys
         self.host = core.host.host
+        self.schedule = core.backups.schedule
         self.recovery = core.engine.recovery
         self.start = core.start
         self.resume = core.resume

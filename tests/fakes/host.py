@@ -327,7 +327,7 @@ class FakeHost(InProcessHost):
     def __init__(self, folder: Path, name: str = "alpha", network: Network | None = None) -> None:
         super().__init__(folder, name, network or Network(), ROOT)
         self.clock: QuickClock = QuickClock()
-        self.zfs: FakeZfs = FakeZfs(folder / "pool")
+        self.zfs: FakeZfs = FakeZfs(folder / "pool", now=self.clock.now)
         self.runtime: FakeRuntime = FakeRuntime(now=self.clock.now, sleep=self.clock.sleep)
         self.probe: Healthy = Healthy()
 

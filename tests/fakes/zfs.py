@@ -115,7 +115,8 @@ class FakeZfs:
 
     async def written(self, root: str, tag: str = "") -> Mapping[str, int]:
         await self._begin("written", checked_dataset(root))
-        return {fs.name: self.pool.written(fs, tag or fs.snapshots[-1].tag) for fs in self.pool.tree(root)}
+        named = {fs.name: [s.tag for s in fs.snapshots if tag in {"", s.tag}] for fs in self.pool.tree(root)}
+        return {name: self.pool.written(self.pool.fs(name), tags[-1]) for name, tags in named.items() if tags}
 
     async def clones(self, root: str) -> Mapping[str, tuple[str, ...]]:
         await self._begin("clones", checked_dataset(root))
@@ -185,10 +186,11 @@ class FakeZfs:
         self.pool.native(name, {prop: ""})
         self.pool.fs(name).properties.pop(prop, None)
 
-    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False, purpose: str = "") -> None:
-        await self._begin("snapshot", checked_snapshot(f"{dataset}@{tag}"))
-        self.pool.fs(dataset)
-        found = self.pool.tree(dataset) if recursive else [self.pool.fs(dataset)]
+    async def snapshot(self, dataset: str, tag: str, *others: str, recursive: bool = False, purpose: str = "") -> None:
+        names = (dataset, *others)
+        await self._begin("snapshot", " ".join(checked_snapshot(f"{each}@{tag}") for each in names))
+        trees = [self.pool.tree(each) if recursive else [self.pool.fs(each)] for each in names if self.pool.fs(each)]
+        found = [fs for tree in trees for fs in tree]
         for fs in found:
             if any(snap.tag == tag for snap in fs.snapshots):
                 raise refusal(

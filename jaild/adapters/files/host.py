@@ -26,6 +26,7 @@ from jaild.adapters.files import (
     osdetect,
     owners,
     spool,
+    sync,
     treeadded,
 )
 from jaild.adapters.files import (
@@ -194,6 +195,12 @@ class HostFiles:
         """Copy a tree. `FailedPreconditionError` (DESTINATION_NOT_EMPTY). Cancelled, it stops at the next entry."""
         stopped = threading.Event()
         await _in_thread(destination, lambda: treecopy.copy(source, destination, stopped, without=without), stopped)
+
+    async def bring_back(self, source: Path, destination: Path, path: str, taken: float) -> int:
+        """Make a jail's data as it was."""
+        stopped = threading.Event()
+        work = functools.partial(sync.bring_back, source, destination, path, taken, stopped)
+        return (await _in_thread(destination / path, work, stopped)).added
 
     async def matching(self, root: Path, patterns: Sequence[str]) -> tuple[str, ...]:
         """Return the regular files below `root` that match a pattern."""

@@ -1,5 +1,8 @@
 """Makes one folder equal to another and leaves what is equal alone: so a clone keeps sharing blocks with its origin.
 
+`bring_back` does it for a jail's data and an earlier state of that, where anything may lie: what is the same inode with
+the same time of its last change is not read, sockets, pipes and devices are nobody's data, and depth has a limit.
+
 Every step is relative to an open folder and none follows a link: what stands in either tree was given by somebody else.
 Content, owner, mode, time, links, hard links and what else `filecopy` keeps are compared.
 """
@@ -7,18 +10,21 @@ Content, owner, mode, time, links, hard links and what else `filecopy` keeps are
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaild.adapters.files import filecopy
-from jaild.model.errors import CancelledError, InternalError
+from jaild.adapters.files.openat import DEEPEST, StepError, reached, too_deep
+from jaild.adapters.files.remove import remove_within
+from jaild.model.errors import CancelledError, FailedPreconditionError, InternalError, NotFoundError
 
 _PIECE = 1 << 20
+_READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # a jail may have put a pipe there meanwhile
+_TICK = 2 * 10**9  # ns: systems note times of changes as coarsely as a second
 
 
 @dataclass(kw_only=True)
@@ -39,6 +45,7 @@ class _Run:
     scratch: bytes  # where the next file is written, in the destination's root, until it is renamed into its place
     stopped: threading.Event
     counts: Counts = field(default_factory=Counts)
+    taken: float = 0.0  # when the source was the destination (seconds since the epoch); 0: it never was
     made: dict[int, bytes] = field(default_factory=dict)  # inode of the source: its first name in the destination
     claimed: dict[int, int] = field(default_factory=dict)  # inode of the destination: that of the source it stands for
 
@@ -50,11 +57,61 @@ def sync(source: Path, destination: Path, stopped: threading.Event) -> Counts:
     running it again completes it.
     """
     with _opened(source, None) as source_fd, _opened(destination, None) as destination_fd:
-        scratch = _free_name({*_names(source_fd), *_names(destination_fd)})
-        run = _Run(source=source_fd, destination=destination_fd, scratch=scratch, stopped=stopped)
-        _folder(run, source_fd, destination_fd, b"")
-        _adjust_folder(run, source_fd, destination_fd)
+        return _all(_run(source_fd, destination_fd, stopped))
+
+
+def bring_back(source: Path, destination: Path, path: str, taken: float, stopped: threading.Event) -> Counts:
+    """Make `path` (relative; '' for all) in a jail's data, `destination`, as it is in `source`: its snapshot's clone.
+
+    `taken`: when that was taken, in seconds since the epoch. What was not there then goes.
+    Raises `NotFoundError` (PATH_NOT_IN_SNAPSHOT), `FailedPreconditionError` (NOT_A_FOLDER) if the way to it is not
+    through folders now, `ResourceExhaustedError` (TREE_TOO_LARGE), and else as `sync`.
+    """
+    steps = [os.fsencode(step) for step in path.split("/") if step]
+    with ExitStack() as stack:
+        if not steps:
+            old, new = stack.enter_context(_opened(source, None)), stack.enter_context(_opened(destination, None))
+            return _all(_run(old, new, stopped, taken=taken))
+        *above, name = steps
+        try:
+            old = stack.enter_context(reached(source, above))
+            _look(name, old)
+        except (StepError, FileNotFoundError) as error:
+            why = f"there is no {path} in the snapshot"
+            raise NotFoundError("PATH_NOT_IN_SNAPSHOT", why, hint="name another path, or snapshot") from error
+        new = stack.enter_context(_way(source, destination, above))
+        run = _run(old, new, stopped, taken=taken)
+        _entry(run, old, new, b"", name, exists=name in _names(new))
+        return run.counts
+
+
+def _run(source: int, destination: int, stopped: threading.Event, *, taken: float = 0.0) -> _Run:
+    scratch = _free_name({*_names(source), *_names(destination)})
+    return _Run(source=source, destination=destination, scratch=scratch, stopped=stopped, taken=taken)
+
+
+def _all(run: _Run) -> Counts:
+    _folder(run, run.source, run.destination, b"")
+    _adjust_folder(run, run.source, run.destination)
     return run.counts
+
+
+@contextmanager
+def _way(source: Path, destination: Path, steps: list[bytes]) -> Iterator[int]:
+    """Go down through folders of the destination, made as those of the source are where they are missing."""
+    with ExitStack() as stack:
+        old, new = stack.enter_context(_opened(source, None)), stack.enter_context(_opened(destination, None))
+        for step in steps:
+            is_new = step not in _names(new)
+            if is_new:
+                os.mkdir(step, 0o700, dir_fd=new)
+            elif not stat.S_ISDIR(_look(step, new).st_mode):
+                what = f"{os.fsdecode(step)} is no folder now, on the way to what is to be brought back"
+                raise FailedPreconditionError("NOT_A_FOLDER", what, hint="move it out of the way in the jail")
+            old, new = stack.enter_context(_opened(step, old)), stack.enter_context(_opened(step, new))
+            if is_new:
+                filecopy.dress(new, old)
+        yield new
 
 
 @contextmanager
@@ -75,6 +132,8 @@ def _look(name: bytes, folder: int) -> os.stat_result:
 
 
 def _folder(run: _Run, source: int, destination: int, path: bytes) -> None:
+    if run.taken and path.count(b"/") > DEEPEST:
+        raise too_deep()
     wanted = _names(source)
     keep = set(wanted)
     for name in _names(destination):
@@ -92,6 +151,8 @@ def _folder(run: _Run, source: int, destination: int, path: bytes) -> None:
 def _entry(run: _Run, source: int, destination: int, path: bytes, name: bytes, *, exists: bool) -> None:
     wanted = _look(name, source)
     present = _look(name, destination) if exists else None
+    if run.taken and stat.S_IFMT(wanted.st_mode) not in {stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK}:
+        return
     if present is not None and stat.S_IFMT(present.st_mode) != stat.S_IFMT(wanted.st_mode):
         _remove(name, destination)
         present = None
@@ -158,6 +219,9 @@ def _symlink(
 def _file(
     run: _Run, source: int, destination: int, name: bytes, wanted: os.stat_result, present: os.stat_result | None
 ) -> None:
+    if present is not None and _is_untouched(run, wanted, present):
+        run.counts.unchanged += 1
+        return
     original = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=source)
     try:
         if present is None or not _equal_content(original, wanted, destination, name, present):
@@ -165,7 +229,7 @@ def _file(
             run.counts.written += 1
             run.counts.added += wanted.st_size
             return
-        copy = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=destination)
+        copy = os.open(name, _READING, dir_fd=destination)
         try:
             if _differ(original, copy):
                 filecopy.dress(copy, original)
@@ -178,12 +242,21 @@ def _file(
         os.close(original)
 
 
+def _is_untouched(run: _Run, wanted: os.stat_result, present: os.stat_result) -> bool:
+    """Whether a file is the one that it was: nobody can set the time of an inode's last change.
+
+    One that was changed right before the snapshot may have been changed again within the same tick of the clock.
+    """
+    same = (wanted.st_ino, wanted.st_ctime_ns, wanted.st_size) == (present.st_ino, present.st_ctime_ns, present.st_size)
+    return same and wanted.st_ctime_ns < run.taken * 10**9 - _TICK
+
+
 def _equal_content(
     original: int, wanted: os.stat_result, destination: int, name: bytes, present: os.stat_result
 ) -> bool:
     if present.st_size != wanted.st_size:
         return False
-    copy = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=destination)
+    copy = os.open(name, _READING, dir_fd=destination)
     try:
         offset = 0
         while piece := os.pread(original, _PIECE, offset):
@@ -215,10 +288,7 @@ def _free_name(taken: set[bytes]) -> bytes:
 
 
 def _remove(name: bytes, folder: int) -> None:
-    if stat.S_ISDIR(_look(name, folder).st_mode):
-        shutil.rmtree(os.fsdecode(name), dir_fd=folder)
-    else:
-        os.unlink(name, dir_fd=folder)
+    remove_within(name, folder, Path(os.fsdecode(name)))
 
 
 def _adjust_folder(run: _Run, wanted: int, folder: int) -> None:

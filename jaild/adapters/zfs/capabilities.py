@@ -14,6 +14,7 @@ class Detected:
 
     capabilities: Capabilities
     get_types: bool  # `zfs get -t`: without it snapshots are listed too
+    snapshots_together: bool  # several names in one `zfs snapshot`
 
 
 def detect(usage: str, properties: str, version: str | None) -> Detected:
@@ -35,6 +36,7 @@ def detect(usage: str, properties: str, version: str | None) -> Detected:
             lists_holds="H" in _lines(usage, "holds"),
         ),
         get_types="-t" in _lines(usage, "get"),
+        snapshots_together=_lines(usage, "snapshot").rstrip().endswith("..."),
     )
 
 

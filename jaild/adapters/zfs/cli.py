@@ -190,11 +190,13 @@ class CliZfs(Commands):
         checked_properties(name, {prop: ""})
         await self.run("inherit", prop, subject=checked_dataset(name))
 
-    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False, purpose: str = "") -> None:
-        """Make a snapshot, with `recursive` of every child too, all in one transaction."""
-        name = checked_snapshot(f"{dataset}@{tag}")
-        options = _options(checked_properties(name, {SNAPSHOT_PROPERTY: purpose} if purpose else {}))
-        await self.run("snapshot", *["-r"] * recursive, *options, subject=name)
+    async def snapshot(self, dataset: str, tag: str, *others: str, recursive: bool = False, purpose: str = "") -> None:
+        """Make snapshots, with `recursive` of every child too: zfs(8) takes all that it is told in one transaction."""
+        names = [checked_snapshot(f"{each}@{tag}") for each in (dataset, *others)]
+        options = _options(checked_properties(names[0], {SNAPSHOT_PROPERTY: purpose} if purpose else {}))
+        together = (await self._detect()).snapshots_together
+        for group in [names] if together else [[name] for name in names]:
+            await self.run("snapshot", *["-r"] * recursive, *options, *group[:-1], subject=group[-1])
 
     async def mark(self, purpose: str, *snapshots: str) -> None:
         """Say on snapshots what jaild has them for."""

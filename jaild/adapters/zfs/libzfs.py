@@ -112,8 +112,11 @@ class LibZfs:
         checked_properties(checked_dataset(name), {prop: ""})
         await self._thread.run("inherit", name, lambda zfs: calls.inherit(zfs, name, prop))
 
-    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False, purpose: str = "") -> None:
-        """Make a snapshot, with `recursive` of every child too, all in one transaction."""
+    async def snapshot(self, dataset: str, tag: str, *others: str, recursive: bool = False, purpose: str = "") -> None:
+        """Make snapshots, with `recursive` of every child too; libzfs's call takes one name, zfs(8) takes many."""
+        if others:
+            await self._cli.snapshot(dataset, tag, *others, recursive=recursive, purpose=purpose)
+            return
         name = checked_snapshot(f"{dataset}@{tag}")
         own = checked_properties(name, {SNAPSHOT_PROPERTY: purpose} if purpose else {})
         await self._thread.run("snapshot", name, lambda zfs: calls.snapshot(zfs, name, own, recursive=recursive))

@@ -23,6 +23,7 @@ from jaild.v1 import (
     jails_pb2,
     migrations_pb2,
     rollouts_pb2,
+    snapshots_pb2,
     templates_pb2,
     volumes_pb2,
 )
@@ -109,6 +110,17 @@ def volumes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> lis
     def asked(api: Api) -> list[str]:
         found = api.volumes.ListVolumes(request, timeout=_SECONDS).volumes
         return [volume.name.rpartition("/")[2] for volume in found]
+
+    return _ask(ctx, incomplete, asked)
+
+
+def snapshots(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete a snapshot's name, of the jail that stands before it."""
+    request = snapshots_pb2.ListJailSnapshotsRequest(parent=ctx.params.get("name") or "")
+
+    def asked(api: Api) -> list[str]:
+        found = api.snapshots.ListJailSnapshots(request, timeout=_SECONDS).snapshots
+        return [snapshot.name.rpartition("/")[2] for snapshot in found]
 
     return _ask(ctx, incomplete, asked)
 

@@ -16,7 +16,7 @@ from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.selection import filtered
 from jaild.cli.client.settings import Form, Settings
-from jaild.cli.commands import jail_changes, jail_inside, jail_life, jail_past, jail_recovery
+from jaild.cli.commands import jail_changes, jail_inside, jail_life, jail_past, jail_recovery, jail_snapshots
 from jaild.cli.output import listing, render
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
@@ -124,6 +124,7 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
             ("owner", f"{jail.owner}, epoch {jail.epoch}"),
             ("peer", jail.peer),
             ("standby", jail_recovery.standby_lines(jail)),
+            ("snapshots", jail_snapshots.status_line(jail)),
             ("created", render.moment(jail.create_time)),
             ("started", render.moment(jail.start_time)),
             ("used", size(jail.used_bytes)),
@@ -134,7 +135,14 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
     )
 
 
-for _verb in (*jail_life.VERBS, *jail_inside.VERBS, *jail_changes.VERBS, *jail_past.VERBS, *jail_recovery.VERBS):
+for _verb in (
+    *jail_life.VERBS,
+    *jail_inside.VERBS,
+    *jail_changes.VERBS,
+    *jail_past.VERBS,
+    *jail_recovery.VERBS,
+    *jail_snapshots.VERBS,
+):
     command.add_command(_verb)
 
 

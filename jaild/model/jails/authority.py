@@ -30,6 +30,8 @@ standbys are asked once more, and one that is silent counts as unconfirmed for t
 
 A jail whose last change waits to be confirmed is neither changed nor migrated before that is settled: `_awaited`. A
 salvage is not kept by that, since a pool that fails may not take the record that settles it.
+
+Data of which a restore has replaced a part only is neither started nor sent anywhere: `_restoring`.
 """
 
 from __future__ import annotations
@@ -92,6 +94,7 @@ _COMING = frozenset({Standing.INCOMING, Standing.PREPARED})
 # Another host is the one to ask.
 _ELSEWHERE = _COPIES - {Standing.SUPERSEDED} | _COMING
 _SETTLED = frozenset({Intent.CHANGE, Intent.MIGRATE})  # not while the last change waits to be confirmed
+_WHOLE = _SETTLED | {Intent.START, Intent.SETTLE, Intent.TEST, Intent.REPLICATE, Intent.GIVE_AWAY}  # not half restored
 
 ALLOWED: Mapping[Intent, frozenset[Standing]] = {
     Intent.READ: frozenset(Standing),
@@ -186,7 +189,8 @@ def refusal(intent: Intent, claim: Claim) -> Refusal | None:
     """Return why something may not be done with a jail; None if it may."""
     standing = claim.standing
     if standing in ALLOWED[intent]:
-        return _awaited(claim) if intent in _SETTLED else None
+        halfway = _restoring(claim) if intent in _WHOLE else None
+        return halfway or (_awaited(claim) if intent in _SETTLED else None)
     resource = f"jails/{claim.jail}"
     match intent, standing:
         case Intent.PROMOTE, _:
@@ -225,6 +229,20 @@ def refusal(intent: Intent, claim: Claim) -> Refusal | None:
             detail["address"] = claim.owner_address
     message = f"jail {claim.jail} {message}"
     return Refusal(reason=reason, message=message, hint=hint, resource=resource, detail=detail)
+
+
+def _restoring(claim: Claim) -> Refusal | None:
+    """Return why a jail of which a restore has replaced a part only is left as it is; None for any other."""
+    restoring = claim.record.restoring
+    if restoring is None or restoring.whole:
+        return None
+    return Refusal(
+        reason="JAIL_RESTORING",
+        message=f"the data of jail {claim.jail} is being restored, and not whole",
+        hint="wait for that operation; if none is under way, restart the daemon: it puts the data back as it was in "
+        f"{restoring.before}",
+        resource=f"jails/{claim.jail}",
+    )
 
 
 def _awaited(claim: Claim) -> Refusal | None:

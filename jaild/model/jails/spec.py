@@ -251,6 +251,27 @@ class Logs(_Strict, frozen=True):
     syslog: Syslog | None = None
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1000)]
+
+
+class Keep(_Strict, frozen=True):
+    """How many are kept: of each of the last so many hours, days ... that have one, the newest; `last`: the newest."""
+
+    last: _Count = 0
+    hourly: _Count = 0
+    daily: _Count = 0
+    weekly: _Count = 0
+    monthly: _Count = 0
+    yearly: _Count = 0
+
+
+class Snapshots(_Strict, frozen=True):
+    """Snapshots that are taken of all of the jail's datasets at once, as long as it is there."""
+
+    every: str  # 15m, 1h, 1d
+    keep: Keep = Keep(last=4, hourly=24, daily=7)
+
+
 class JailSpec(_Strict, frozen=True):
     """All that one says about a jail. `base` or `channel`, and `app`, name what it runs, the rest how."""
 
@@ -279,6 +300,7 @@ class JailSpec(_Strict, frozen=True):
     restart: Restart | None = None  # None: one that ends is started when the daemon is, and not before
     maintenance: Windows = ()  # when what is staged is cut over to by itself; see `jaild.model.maintenance`
     logs: Logs = Logs()
+    snapshots: Snapshots | None = None  # None: none are taken
 
     @property
     def living(self) -> tuple[HealthCheck, ...]:

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from jaild.model import maintenance, names, pathrules, quantity, syslog
+from jaild.model import duration, maintenance, names, pathrules, quantity, syslog
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import cpulist
 from jaild.model.jails import network as netcheck
@@ -19,6 +19,7 @@ from jaild.model.jails.spec import (
     HealthCheck,
     HttpCheck,
     JailSpec,
+    Keep,
     Mode,
     NetworkCheck,
 )
@@ -38,12 +39,13 @@ _PEER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
 _TAG = re.compile(r"[!-~]{1,48}")  # RFC 5424, 6
 _LABEL_VALUE = 256  # characters
 _LABELS = 64
+_SHORTEST = 60  # seconds between two snapshots
 _RECORDSIZES = tuple(512 << n for n in range(12))  # up to 1M: larger ones need a module parameter
 
 
 def check(spec: JailSpec) -> tuple[Problem, ...]:
     """Return every broken rule as an error of code INVALID_SPEC; `subject` is the field's path."""
-    rules = (_what_runs, _environment, _amounts, _health, _hooks, _ending, _standby, _maintenance, _logs)
+    rules = (_what_runs, _environment, _amounts, _health, _hooks, _ending, _standby, _maintenance, _logs, _snapshots)
     mistakes = [mistake for rule in rules for mistake in rule(spec)]
     mistakes += [*netcheck.mistakes(spec), *_privileges(spec)]
     return tuple(_problem(path, message) for path, message in mistakes)
@@ -239,6 +241,21 @@ def _logs(spec: JailSpec) -> Iterator[tuple[str, str]]:
         yield "$.logs.syslog.address", str(error)
     if to.tag is not None and not _TAG.fullmatch(to.tag):
         yield "$.logs.syslog.tag", f"{to.tag!r} is no tag: 1 to 48 visible characters of ASCII"
+
+
+def _snapshots(spec: JailSpec) -> Iterator[tuple[str, str]]:
+    if spec.snapshots is not None:
+        yield from _regularly("$.snapshots", spec.snapshots.every, spec.snapshots.keep)
+
+
+def _regularly(path: str, every: str, keep: Keep) -> Iterator[tuple[str, str]]:
+    try:
+        if duration.parse(every) < _SHORTEST:
+            yield f"{path}.every", f"{every} is too often: write {_SHORTEST}s or more"
+    except InvalidArgumentError as error:
+        yield _named(f"{path}.every", error)
+    if keep == Keep():
+        yield f"{path}.keep", "it keeps none: say how many, as in {hourly: 24, daily: 7}"
 
 
 def _ending(spec: JailSpec) -> Iterator[tuple[str, str]]:

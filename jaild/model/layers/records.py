@@ -165,6 +165,14 @@ class Staged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failed: str = ""  # why its last cutover failed: no window tries it again
 
 
+class Restoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Older data is being brought back. What is not finished is undone from the snapshots taken before."""
+
+    before: str  # tag of these
+    path: str = ""  # in the jail: what of its data; all of it if empty
+    whole: bool = False  # what is there may be started and sent: all has been copied, or only a path is
+
+
 class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A jail's ownership: the `jaild:jail` property on its dataset, replaced whole by one atomic `zfs set`."""
 
@@ -184,6 +192,7 @@ class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     staged: Staged | None = None  # its owner's: no copy has one
     removing: tuple[str, ...] = ()  # volumes that are being destroyed; its owner's, as `staged`
     removed_guids: tuple[int, ...] = ()  # of replicas' snapshots of volumes that were removed: replicas lose those, too
+    restoring: Restoring | None = None  # its owner's, as `staged`
     salvaged: str = ""  # when, and how much is lost, if it came file by file from a pool that could not be read whole
     schema: int = SCHEMA
 

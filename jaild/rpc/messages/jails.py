@@ -63,6 +63,16 @@ def jail_message(view: JailView, caller: Caller) -> jails_pb2.Jail:
         message.restarts.CopyFrom(
             jails_pb2.RestartStatus(ends=ends, last_end_time=last, next_start_time=timestamp(due))
         )
+    if (kept := view.snapshots) is not None:
+        message.snapshots.CopyFrom(
+            jails_pb2.SnapshotStatus(
+                newest_time=timestamp(kept.taken),
+                interval=kept.interval,
+                count=kept.count,
+                failing_since=timestamp(kept.failing_since),
+                message=kept.message,
+            )
+        )
     if view.record is not None:
         message.uid = view.record.uid
         message.generation = view.record.generation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jaild.backups.rpc import JailSnapshotsServicer
 from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServicer
 from jaild.evacuation.rpc import EvacuationsServicer
 from jaild.host.rpc import HostServicer
@@ -23,6 +24,7 @@ from jaild.rollouts.rpc import RolloutsServicer
 from jaild.rpc.services import Servicer, Services
 from jaild.salvage.rpc import PeerSalvageServicer, SalvagesServicer
 from jaild.sinks.rpc import EventSinksServicer
+from tests.fakes.use_cases.backups import FakeRestores, FakeSnapshots
 from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost, FakeOperations, FakeSinks
 from tests.fakes.use_cases.jails import FakeConfirmations, FakeJails, FakeStaging, FakeStats, FakeTemplates, FakeVolumes
 from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeChannels, FakeReleases
@@ -55,6 +57,8 @@ class Fakes:
         self.sboms = FakeSboms()
         self.templates = FakeTemplates()
         self.volumes = FakeVolumes()
+        self.snapshots = FakeSnapshots()
+        self.restores = FakeRestores()
         self.boot = FakeBoot()
         self.evacuations = FakeEvacuations()
         self.rollouts = FakeRollouts()
@@ -91,6 +95,7 @@ class Fakes:
             ContentsServicer(fakes.comparisons, fakes.finding, fakes.sboms),
             TemplatesServicer(fakes.templates),
             VolumesServicer(fakes.volumes, messages),
+            JailSnapshotsServicer(fakes.snapshots, fakes.restores, messages),
             TestMigrationsServicer(fakes.migrations, messages),
             PeerServicer(fakes.incoming, services.parties),
             ClonesServicer(fakes.incoming, services.parties),

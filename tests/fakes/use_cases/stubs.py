@@ -29,6 +29,7 @@ from jaild.v1 import (
     jails_pb2_grpc,
     migrations_pb2_grpc,
     rollouts_pb2_grpc,
+    snapshots_pb2_grpc,
 )
 
 
@@ -54,6 +55,10 @@ def channels(channel: grpc.aio.Channel) -> Any:
 
 def changes(channel: grpc.aio.Channel) -> Any:
     return changes_pb2_grpc.ChangesStub(channel)
+
+
+def snapshots(channel: grpc.aio.Channel) -> Any:
+    return snapshots_pb2_grpc.JailSnapshotsStub(channel)
 
 
 def event_sinks(channel: grpc.aio.Channel) -> Any:

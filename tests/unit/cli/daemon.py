@@ -49,6 +49,7 @@ from jaild.v1 import (
     rollouts_pb2_grpc,
     salvage_pb2,
     salvage_pb2_grpc,
+    snapshots_pb2_grpc,
     stats_pb2,
     stats_pb2_grpc,
     templates_pb2_grpc,
@@ -57,6 +58,7 @@ from jaild.v1 import (
 )
 from tests.unit.cli.questions import Contents, Histories
 from tests.unit.cli.sinks import EventSinks
+from tests.unit.cli.snapshots import JailSnapshots
 from tests.unit.cli.templates import Templates
 from tests.unit.cli.volumes import Volumes
 
@@ -489,6 +491,7 @@ class Daemon:
         histories_pb2_grpc.add_HistoriesServicer_to_server(Histories(self), server)
         templates_pb2_grpc.add_TemplatesServicer_to_server(Templates(), server)
         volumes_pb2_grpc.add_VolumesServicer_to_server(Volumes(self), server)
+        snapshots_pb2_grpc.add_JailSnapshotsServicer_to_server(JailSnapshots(self), server)
         reflection.enable_server_reflection((reflection.SERVICE_NAME,), server, pool=self.knows)
         server.add_insecure_port(self.address)
         server.start()

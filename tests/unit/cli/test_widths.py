@@ -32,6 +32,7 @@ from jaild.v1 import (
     jails_pb2,
     migrations_pb2,
     rollouts_pb2,
+    snapshots_pb2,
     stats_pb2,
     templates_pb2,
     volumes_pb2,
@@ -193,6 +194,15 @@ FULL: dict[str, Any] = {
     "peer._COLUMNS": (host_pb2.PeerAddress(name="beta-12", address="beta-12.example.org:8443"), True),
     "rollout._COLUMNS": ROLLOUT,
     "rollout._STEPS": STEP,
+    "jail_snapshots._COLUMNS": snapshots_pb2.JailSnapshot(
+        name="jails/web-frontend/snapshots/auto-20261130T181500Z",
+        create_time=LONG_AGO,
+        used_bytes=1 << 34,
+        referenced_bytes=1 << 35,
+        purpose="migration",
+        actor="alice",
+        parts=[".", "data", "database"],
+    ),
     "stats._COLUMNS": stats.row(STATS, {JAIL.name: 1.234}),
     "template._COLUMNS": templates_pb2.JailTemplate(
         name="templates/http-service", description="A service.", variables=["base", "release", "address", "quota"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from jaild.backups.restores import Wanted
 from jaild.model.jails.spec import Hooks, HttpHook, JailSpec, Volume
 from jaild.model.operation import Operation
 from tests.fakes.faults import Crash, Effect, Life, is_worth
@@ -30,7 +31,10 @@ _DONE = {
     "NOTHING_TO_CONFIRM",
     "NOTHING_STAGED",
     "VOLUME_NOT_FOUND",
+    "SNAPSHOT_EXISTS",
+    "SNAPSHOT_NOT_FOUND",
 }  # it was done at the first time
+_DATA = ("data/var/state", "cache/state")  # what restores bring back, all of it or nothing
 HOOKS = Hooks(
     before_stop=(HttpHook(url="http://192.0.2.1/drain"),), after_start=(HttpHook(url="http://192.0.2.1/serve"),)
 )
@@ -112,6 +116,37 @@ async def remove_volume(host: FakeHost) -> Operation:
     return await host.core.use_cases.volumes.remove("web", "cache", validate_only=False, caller=caller())
 
 
+def _write(host: FakeHost, text: str) -> None:
+    for path in _DATA:
+        (host.core.inventory.jails["web"].folder / path).write_text(text)
+
+
+async def with_snapshot(host: FakeHost) -> Operation:
+    """Have a jail that was `old` at the snapshot `mine`, and is `new`."""
+    await host.end_of(await create_with_volume(host))
+    _write(host, "old")
+    taken = await host.end_of(await take_snapshot(host))
+    _write(host, "new")
+    return taken
+
+
+async def take_snapshot(host: FakeHost) -> Operation:
+    return await host.core.use_cases.snapshots.take("web", "mine", validate_only=False, caller=caller())
+
+
+async def remove_snapshot(host: FakeHost) -> Operation:
+    return await host.core.use_cases.snapshots.remove("web", "mine", validate_only=False, caller=caller())
+
+
+async def restore(host: FakeHost) -> Operation:
+    return await host.core.use_cases.restores.restore("web", Wanted("mine"), validate_only=False, caller=caller())
+
+
+async def restore_path(host: FakeHost) -> Operation:
+    wanted = Wanted("mine", "/var/cache")
+    return await host.core.use_cases.restores.restore("web", wanted, validate_only=False, caller=caller())
+
+
 async def start(host: FakeHost) -> Operation:
     return await host.core.use_cases.jails.start("web", caller=caller())
 
@@ -153,6 +188,11 @@ SCENARIOS = {
     "rollback": Scenario(roll_back, (create, deploy)),
     "delete": Scenario(delete, (create,), may_vanish=True),
     "remove a volume": Scenario(remove_volume, (create_with_volume, configure_without_volume)),
+    "take a snapshot": Scenario(take_snapshot, (create_with_volume,)),
+    "remove a snapshot": Scenario(remove_snapshot, (with_snapshot,)),
+    "restore": Scenario(restore, (with_snapshot,)),
+    "restore of a stopped jail": Scenario(restore, (with_snapshot, stop)),
+    "restore of a path": Scenario(restore_path, (with_snapshot,)),
     "start": Scenario(start, (create_stopped,)),
     "stop": Scenario(stop, (create,)),
     "restart": Scenario(restart, (create,)),
@@ -205,7 +245,8 @@ class Trial:
                 wrong += [f"before the restart: {problem}" for problem in await self._without_restart(host)]
         await host.restart(reboot=self.reboot)
         await host.quiet()
-        return wrong + await self._recovered(host)
+        wrong += self._mixed(host)
+        return wrong + await self._recovered(host) + self._mixed(host)
 
     async def _without_restart(self, host: FakeHost) -> list[str]:
         if self.scenario.ask in {delete, start, stop, restart}:
@@ -234,6 +275,15 @@ class Trial:
                 if ended.failure is not None and ended.failure.reason not in _DONE:
                     wrong.append(f"asked again: {ended.failure.reason} {ended.failure.message}")
         return wrong + await self._left(host)
+
+    def _mixed(self, host: FakeHost) -> list[str]:
+        """Return what is wrong with the data after a restore: it is the old, or the new."""
+        if self.scenario.ask not in {restore, restore_path}:
+            return []
+        folder = host.core.inventory.jails["web"].folder
+        data, cache = ((folder / path).read_text() for path in _DATA)
+        is_whole = data == "new" if self.scenario.ask is restore_path else data == cache
+        return [] if is_whole and cache in {"old", "new"} else [f"data is mixed: {data}, {cache}"]
 
     async def _left(self, host: FakeHost) -> list[str]:
         volumes = await host.core.use_cases.volumes.list("web") if self.scenario.ask is remove_volume else []

@@ -38,6 +38,7 @@ OS_PREFIXES = ("exec", "spawn", "posix_spawn", "popen", "system", "fork", "start
 ACTING = (
     *("jaild/engine/", "jaild/layers/", "jaild/jails/", "jaild/transfer/", "jaild/migration/", "jaild/replication/"),
     *(
+        "jaild/backups/",
         "jaild/rollouts/",
         "jaild/evacuation/",
         "jaild/questions/",

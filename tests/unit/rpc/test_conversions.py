@@ -20,6 +20,7 @@ from jaild.model.jails.spec import (
     HttpCheck,
     HttpHook,
     JailSpec,
+    Keep,
     Limits,
     Liveness,
     Logs,
@@ -30,6 +31,7 @@ from jaild.model.jails.spec import (
     ProcessCheck,
     Readiness,
     Restart,
+    Snapshots,
     Standby,
     Stop,
     Syslog,
@@ -91,6 +93,7 @@ FULL = JailSpec(
     standby=Standby(peers=("beta",), interval=30.0),
     liveness=Liveness(checks=(TcpCheck(port=82, timeout=1.0), ProcessCheck()), interval=20.0, failures=5, restart=True),
     restart=Restart(policy="always", max=9, within=60.0, backoff=Backoff(first=2.0, longest=30.0)),
+    snapshots=Snapshots(every="15m", keep=Keep(last=1, hourly=2, daily=3, weekly=4, monthly=5, yearly=6)),
 )
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _some = st.text("abc", min_size=1, max_size=3)
@@ -133,6 +136,7 @@ _specs = st.builds(
         interval=st.floats(1, 3600),
         failures=st.integers(1, 9),
     ),
+    snapshots=st.none() | st.builds(Snapshots, every=_some, keep=st.builds(Keep, daily=st.integers(0, 1000))),
     restart=st.none() | st.builds(Restart, policy=st.sampled_from(["always", "never"]), max=st.integers(1, 1000)),
 )
 
@@ -157,6 +161,8 @@ def test_the_example_with_every_field_leaves_none_at_its_default_and_survives() 
         (Volume, jails_pb2.Volume),
         (Limits, jails_pb2.Limits),
         (Readiness, jails_pb2.Readiness),
+        (Snapshots, jails_pb2.Snapshots),
+        (Keep, jails_pb2.Keep),
         (Boot, jails_pb2.Boot),
         (Stop, jails_pb2.Stop),
         (Liveness, jails_pb2.Liveness),

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from jaild.backups.restores import Restores
+from jaild.backups.snapshots import JailSnapshots
 from jaild.engine.events import Audit, Events
 from jaild.engine.operations import Operations
 from jaild.evacuation.service import Evacuations
@@ -55,6 +57,8 @@ REAL: dict[str, tuple[type, ...]] = {
     "audit": (Audit,),
     "host": (Host,),
     "stats": (Stats,),
+    "snapshots": (JailSnapshots,),
+    "restores": (Restores,),
     "histories": (Histories,),
     "comparisons": (Comparisons,),
     "finding": (Finding,),
