@@ -12,7 +12,7 @@ EVERY = 4
 # Python keeps what it compiled, whatever the environment says: tests start hundreds of daemons and commands.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest
 
-.PHONY: help venv compiled deps demo docs test unit slowest clients lint proto proto-check bench lab lab-quick integrations man salt compare faults soak truth clean
+.PHONY: help venv compiled deps demo docs test unit slowest clients lint proto proto-check bench lab lab-quick integrations man deb packages salt compare faults soak truth clean
 
 help: ## say what can be made (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -76,6 +76,13 @@ integrations: compiled ## what is brought for Prometheus, Zabbix, rsyslog and ot
 
 man: compiled ## the manual pages jailctl(1), jaild.yaml(5), jaild-spec(5) and jaild(8), of what the programs say: build/man
 	$(PYTHON) -m jaild.manual build/man
+
+deb: ## the package for the Debian that it is made on, by debhelper: build/deb
+	@.ci/deb
+
+packages: compiled ## Debian's packages, built, installed, upgraded and removed in clean trees of Debian 12 and 13
+	@JAILD_REQUIRE_ALL=1 .ci/deps
+	JAILD_REQUIRE_ALL=1 $(PYTEST) tests/packages
 
 salt: compiled ## a master and minions of Salt, and what jaild brings for them, on embedded hosts
 	@JAILD_REQUIRE_ALL=1 .ci/deps
