@@ -26,6 +26,7 @@ from jaild.adapters.files.host import HostFiles
 from jaild.adapters.files.remove import remove
 from jaild.adapters.files.room import Room
 from jaild.adapters.files.salvage_reader import HostFileTrees
+from jaild.adapters.files.uploads import UploadFolder
 from jaild.adapters.freebsd import kernel_calls, kernel_commands
 from jaild.adapters.freebsd.kernel import System
 from jaild.adapters.freebsd.kqueue import KqueueEvents
@@ -40,6 +41,7 @@ from jaild.adapters.sqlite import SqliteStore
 from jaild.adapters.system import memory, own_thread, process, terminals
 from jaild.adapters.system.bootid import KernelBootId
 from jaild.adapters.system.clock import SystemClock
+from jaild.adapters.system.filters import ProgramFilters
 from jaild.adapters.system.lock import after_last_commands, only_daemon
 from jaild.adapters.system.outside import HostPrograms
 from jaild.adapters.system.probe import SocketProbe
@@ -120,6 +122,8 @@ def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runt
         boot_id=KernelBootId(processes),
         configuration=reloading,
         sinks=SinkAdapters(processes),
+        filters=ProgramFilters(processes),
+        uploads=UploadFolder(config.state / "uploads", room),
         unended=lambda: (*process.unended(), *own_thread.unended()),
     )
     cpus = os.cpu_count() or 1

@@ -27,6 +27,7 @@ from jaild.v1 import (
     channels_pb2_grpc,
     common_pb2,
     contents_pb2_grpc,
+    copies_pb2_grpc,
     evacuations_pb2_grpc,
     event_sinks_pb2_grpc,
     events_pb2_grpc,
@@ -104,6 +105,7 @@ class Services:
         self.operations: Any = operations_pb2_grpc.OperationsStub(channel)
         self.promotions: Any = promotions_pb2_grpc.PromotionsStub(channel)
         self.test_migrations: Any = test_migrations_pb2_grpc.TestMigrationsStub(channel)
+        self.copies: Any = copies_pb2_grpc.CopiesStub(channel)
         self.rollouts: Any = rollouts_pb2_grpc.RolloutsStub(channel)
         self.salvages: Any = salvage_pb2_grpc.SalvagesStub(channel)
         self.snapshots: Any = snapshots_pb2_grpc.JailSnapshotsStub(channel)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from jaild.backups import build as backup_room
 from jaild.backups.build import BackupParts
+from jaild.copies import build as copy_room
+from jaild.copies.build import CopyParts
 from jaild.engine import build as engine_room
 from jaild.engine.build import Engine, Place, Ports
 from jaild.evacuation import build as evacuation_room
@@ -46,6 +48,7 @@ class Core:
     evacuations: Evacuations
     rollouts: Rollouts
     backups: BackupParts
+    copies: CopyParts
     questions: QuestionParts
     sinks: EventSinks
     host: HostParts
@@ -79,6 +82,7 @@ def assemble(ports: Ports, place: Place) -> Core:
     evacuations = evacuation_room.build(engine, transfer, migration)
     rollouts = rollout_room.build(engine, jails)
     backups = backup_room.build(engine, jails)
+    copies = copy_room.build(engine, layers, jails)
     questions = question_room.build(engine, layers, migration)
     sinks = sinks_room.build(engine)
     host = host_room.build(engine, jails, transfer, migration, replication, evacuations, rollouts, sinks)
@@ -93,6 +97,7 @@ def assemble(ports: Ports, place: Place) -> Core:
         evacuations=evacuations,
         rollouts=rollouts,
         backups=backups,
+        copies=copies,
         questions=questions,
         sinks=sinks,
         host=host,

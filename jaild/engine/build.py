@@ -26,6 +26,7 @@ from jaild.ports.bootid import BootId
 from jaild.ports.clock import Clock
 from jaild.ports.configuration import Configuration
 from jaild.ports.files import Files
+from jaild.ports.filters import Filters
 from jaild.ports.images import Images
 from jaild.ports.peer import Peers
 from jaild.ports.probe import HostProbe
@@ -33,6 +34,7 @@ from jaild.ports.runtime import Runtime
 from jaild.ports.salvage import FileTrees
 from jaild.ports.sinks import Sinks
 from jaild.ports.store import Store
+from jaild.ports.uploads import Uploads
 from jaild.ports.userland import Userland
 from jaild.ports.zfs import Zfs
 from jaild.rpc.services import Services
@@ -56,6 +58,8 @@ class Ports:
     boot_id: BootId
     configuration: Configuration
     sinks: Sinks
+    filters: Filters
+    uploads: Uploads
     unended: Callable[[], tuple[str, ...]]  # sentences about programs that do not end although they were killed
 
 

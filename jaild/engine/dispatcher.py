@@ -18,7 +18,7 @@ from jaild.engine.concurrency import undo_on_error
 from jaild.engine.operations import Handle, Operations
 from jaild.model import quantity
 from jaild.model.errors import CancelledError, FailedPreconditionError, InternalError, JaildError, UnavailableError
-from jaild.model.operation import Operation
+from jaild.model.operation import CREATING, Operation
 from jaild.model.problems import Plan
 from jaild.model.views import Caller
 from jaild.rpc import correlation, spans
@@ -124,7 +124,7 @@ class Dispatcher:
         """
         callers = {job.operation_id: job.caller for job in self._queues[target].jobs} if target in self._queues else {}
         waiting = [(operation.kind, callers[operation.id]) for operation in self.pending(target)]
-        if waiting and waiting[0][0] == "create":
+        if waiting and waiting[0][0] in CREATING:
             return False
         return self._stopping or any(kind == "shutdown" or (kind in _DOWN and may(caller)) for kind, caller in waiting)
 

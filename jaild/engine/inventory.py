@@ -36,7 +36,7 @@ from jaild.model.layers.records import (
 )
 from jaild.model.layout import Layout
 from jaild.model.migration.budget import Parts
-from jaild.model.operation import Operation
+from jaild.model.operation import CREATING, Operation
 from jaild.model.replication.policy import lasting
 from jaild.model.views import AFTER_END, BaseView, JailState, JailView, ReleaseView
 from jaild.ports.files import Files
@@ -46,7 +46,7 @@ from jaild.ports.zfs import Dataset, Zfs
 LayerRecord = TypeVar("LayerRecord", bound=BaseRecord | ReleaseRecord)
 _Record_co = TypeVar("_Record_co", bound=BaseRecord | ReleaseRecord, covariant=True)
 _READERS = 16  # jails that are read at once: more than threads do not help, and each holds a file open
-_STARTING = frozenset({"start", "restart", "create", "deploy", "upgrade", "configure", "rollback", "revert", "cutover"})
+_STARTING = CREATING | {"start", "restart", "deploy", "upgrade", "configure", "rollback", "revert", "cutover"}
 _SHOWN = {Standing.SUPERSEDED: JailState.SUPERSEDED, Standing.UNCONFIRMED: JailState.WAITING}
 
 

@@ -17,6 +17,7 @@ from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.liveness import LivenessChecks
 from jaild.jails.logparts import LogParts
 from jaild.jails.logs import Logs
+from jaild.jails.past import PastReader
 from jaild.jails.planner import Planner
 from jaild.jails.recovery import JailRecovery
 from jaild.jails.restarts import Restarts
@@ -55,6 +56,8 @@ class JailParts:
     logs: Logs
     forwarding: Forwarding
     volumes: Volumes
+    past: PastReader
+    changes: Changes
 
 
 def build(engine: Engine, layers: LayerParts) -> JailParts:
@@ -93,6 +96,8 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
         logs=logs,
         forwarding=Forwarding(engine, logs, place.logs_sent),
         volumes=Volumes(engine, datasets),
+        past=PastReader(engine),
+        changes=changes,
     )
     recovery = JailRecovery(engine, datasets, runs, restarts, parts.volumes)
     engine.recovery.at(Stage.STRANGERS, recovery.end_strangers)

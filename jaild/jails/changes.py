@@ -25,18 +25,18 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import msgspec
 import structlog
 
-from jaild.engine import saga
 from jaild.engine.build import Engine
-from jaild.engine.inventory import JailEntry, OwnedJail, Stack
+from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
 from jaild.engine.saga import Completion, Phase, Pivot, Saga
+from jaild.jails.attempt import Attempt, Wanted
 from jaild.jails.configuration import Configuration, Trees
-from jaild.jails.datasets import JailDatasets
+from jaild.jails.datasets import JailDatasets, Seed
 from jaild.jails.hooks import Serving
 from jaild.jails.planner import Planner, Prepared
 from jaild.jails.runs import Runs
@@ -55,73 +55,11 @@ from jaild.model.jails.change import (
     to_be_confirmed,
     to_be_staged,
 )
-from jaild.model.jails.spec import Hooks
+from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import ConfirmWithin, Desired, Generation, JailRecord, Ownership, Staged
 from jaild.model.operation import Stop
-from jaild.model.problems import errors
+from jaild.model.problems import Problem, errors
 from jaild.model.views import Caller
-
-_NO_HOOKS = Hooks()
-_Wanted = tuple[OwnedJail, Draft]  # a jail, and what is wanted of it
-
-
-@dataclass(kw_only=True)
-class _Attempt(saga.Attempt):
-    """One change under way. What has no value at first is known once it is planned."""
-
-    name: str
-    change: Change | Create
-    caller: Caller
-    entry: JailEntry = field(init=False)
-    record: JailRecord = field(init=False)  # before
-    committed: JailRecord = field(init=False)  # and after the commit
-    old: Generation = field(init=False)  # of a creation there is none
-    new: Generation = field(init=False)
-    stack: Stack = field(init=False)  # that it runs on, from when it is reserved
-    confirm_within: float = 0.0  # seconds that it waits for its confirmation; 0: not
-    only_staged: bool = False  # it ends when the new generation is whole, and kept to be cut over to later
-    is_there: bool = False  # the new generation was made before: it is an older one, or one that was staged
-    wanted: _Wanted | None = None  # of a change of one axis, before it is planned
-    trees: Trees | None = None  # None: an older generation is cut over to as it is
-    stopping_since: float = 0.0  # (monotonic) when the old generation was asked to stop
-
-    @property
-    def is_creation(self) -> bool:
-        return isinstance(self.change, Create)
-
-    @property
-    def may_abort(self) -> bool:
-        """Whether a hook may end it: nothing keeps from coming back what nobody confirmed."""
-        return not isinstance(self.change, Revert)
-
-    @property
-    def intent(self) -> Intent:
-        return Intent.SETTLE if isinstance(self.change, Revert) else Intent.CHANGE
-
-    def starts(self) -> bool:
-        """Whether the new generation is to run: also if the old one has ended, since this may be what fixes it."""
-        return self.record.desired is Desired.RUNNING and not self.only_staged
-
-    def starts_first(self) -> bool:
-        """Whether it is the jail's first generation, and to run."""
-        return self.starts() and self.is_creation
-
-    def is_checked(self) -> bool:
-        """Whether the new generation must prove itself: what is gone back to unasked has, and need not once more."""
-        return self.starts() and not isinstance(self.change, Revert)
-
-    def drains(self) -> bool:
-        """Whether an older generation serves that has hooks: those after its start tell if it goes on after all."""
-        running = self.entry.run is not None and self.entry.run.running
-        return running and self.cuts_over() and self.old.spec.hooks != _NO_HOOKS
-
-    def says_it_serves(self) -> bool:
-        """Whether the new generation is to run, and has hooks for that."""
-        return self.starts() and bool(self.new.spec.hooks.after_start)
-
-    def cuts_over(self) -> bool:
-        """Whether there may be an older generation that serves."""
-        return self.starts() and not self.is_creation
 
 
 class Changes:
@@ -153,31 +91,31 @@ class Changes:
             before=(
                 Phase("plan", self._plan),
                 Phase("stage", self._stage, undo=self._unstage, message="writing and mounting the new generation"),
-                Phase("drain", self._drain, undo=self._serves_on, message="hooks before_stop", when=_Attempt.drains),
-                Phase("start", self._start, undo=self._stop, when=_Attempt.starts_first),
+                Phase("drain", self._drain, undo=self._serves_on, message="hooks before_stop", when=Attempt.drains),
+                Phase("start", self._start, undo=self._stop, when=Attempt.starts_first),
                 Phase(
                     "cutover",
                     self._cut_over,
                     undo=self._cut_back,
                     stop=Stop.NEVER,
                     message="stopping the old generation, starting the new one",
-                    when=_Attempt.cuts_over,
+                    when=Attempt.cuts_over,
                 ),
                 # A caller who sees that it will not get well need not wait for the deadline.
                 Phase(
                     "health-check",
                     self._check_health,
                     message="waiting for the health checks",
-                    when=_Attempt.is_checked,
+                    when=Attempt.is_checked,
                 ),
-                Phase("after-start", self._after_start, message="hooks after_start", when=_Attempt.says_it_serves),
+                Phase("after-start", self._after_start, message="hooks after_start", when=Attempt.says_it_serves),
             ),
             pivot=Pivot("commit", self._commit, happened=self._is_committed),
             after=(Completion("settle", self._settle),),
         )
 
     async def plan(
-        self, name: str, change: Change | Create, caller: Caller, *, stage: bool = False, wanted: _Wanted | None = None
+        self, name: str, change: Change | Create, caller: Caller, *, stage: bool = False, wanted: Wanted | None = None
     ) -> Prepared:
         """Plan a change against the jail as it is now; `stage`: up to where its generation is whole.
 
@@ -186,7 +124,7 @@ class Changes:
         `FailedPreconditionError` (OTHER_CHANGE_STAGED, STAGED_OUTDATED).
         """
         if isinstance(change, Create):
-            self._require_new(name)
+            self.require_new(name)
             return await self._planner.prepare(name, None, change.draft(), 1, caller)
         if isinstance(change, Revert):
             return await self._planner.prepare_revert(name, self._inventory.owned(name, Intent.SETTLE), change)
@@ -209,7 +147,7 @@ class Changes:
             return replace(prepared, plan=msgspec.structs.replace(plan, problems=(*plan.problems, *outside)))
         return prepared
 
-    async def _draft(self, name: str, change: AxisChange | Rollback | Cutover, caller: Caller) -> _Wanted:
+    async def _draft(self, name: str, change: AxisChange | Rollback | Cutover, caller: Caller) -> Wanted:
         """Return what is wanted of a jail, if it is the caller's to want."""
         owned = self._inventory.owned(name, Intent.CHANGE)
         older = await self._inventory.generations(owned.entry) if isinstance(change, Rollback | Cutover) else {}
@@ -227,16 +165,23 @@ class Changes:
         *,
         confirm_within: float = 0.0,
         stage: bool = False,
+        seed: Seed | None = None,
     ) -> None:
         """Do it, unless what is wanted is there. Raises with the old generation active, and running if it ran before.
 
         Of a creation that failed nothing is left.
 
         `confirm_within`: seconds after which it is undone unless it is confirmed, counted from its commit; 0: for good.
-        `stage`: up to where its generation is whole, which is then kept.
+        `stage`: up to where its generation is whole, which is then kept. `seed`: what brings the data of a copy.
         """
-        attempt = _Attempt(
-            handle=handle, name=name, change=change, caller=caller, confirm_within=confirm_within, only_staged=stage
+        attempt = Attempt(
+            handle=handle,
+            name=name,
+            change=change,
+            caller=caller,
+            confirm_within=confirm_within,
+            only_staged=stage,
+            seed=seed,
         )
         if isinstance(change, AxisChange):
             owned, draft = attempt.wanted = await self._draft(name, change, caller)
@@ -257,7 +202,12 @@ class Changes:
             message = f"generation {attempt.old.number} -> {new.number}: {layers}"
             await self._events.emit("generation.committed", target, message, change=change.kind)
 
-    def _require_new(self, name: str) -> None:
+    def conflicts(self, name: str, spec: JailSpec) -> tuple[Problem, ...]:
+        """Return what a new jail's spec takes that another jail of this host has already."""
+        return self._planner.conflicts(name, spec)
+
+    def require_new(self, name: str) -> None:
+        """Raise `AlreadyExistsError` (JAIL_EXISTS) if there is a jail of this name."""
         if name in self._inventory.jails:
             raise AlreadyExistsError(
                 "JAIL_EXISTS",
@@ -268,7 +218,7 @@ class Changes:
 
     # -- plan
 
-    async def _plan(self, attempt: _Attempt) -> None:
+    async def _plan(self, attempt: Attempt) -> None:
         prepared = await self.plan(
             attempt.name, attempt.change, attempt.caller, stage=attempt.only_staged, wanted=attempt.wanted
         )
@@ -297,7 +247,7 @@ class Changes:
         attempt.committed = self._committed(attempt)
 
     @staticmethod
-    def _committed(attempt: _Attempt) -> JailRecord:
+    def _committed(attempt: Attempt) -> JailRecord:
         """Return the record that makes the change."""
         record, number, trees = attempt.record, attempt.new.number, attempt.trees
         if attempt.only_staged:
@@ -322,9 +272,10 @@ class Changes:
             generation=0,
             desired=Desired.STOPPED if creation.stopped else Desired.RUNNING,
             created=self._clock.now(),
+            cloned_from=creation.origin.cloned_from if creation.origin is not None else "",
         )
 
-    def _generation(self, attempt: _Attempt, prepared: Prepared) -> Generation:
+    def _generation(self, attempt: Attempt, prepared: Prepared) -> Generation:
         spec = prepared.draft.spec
         return Generation(
             number=prepared.plan.to_generation,
@@ -340,15 +291,15 @@ class Changes:
 
     # -- stage
 
-    async def _stage(self, attempt: _Attempt) -> None:
+    async def _stage(self, attempt: Attempt) -> None:
         async with self._stagings:  # forty at once would slow each other down, and with them those that are down
             await self._make(attempt)
 
-    async def _make(self, attempt: _Attempt) -> None:
+    async def _make(self, attempt: Attempt) -> None:
         self._reserve(attempt)
         entry, new = attempt.entry, attempt.new
         if attempt.is_creation:
-            await self._datasets.make(entry, attempt.record, new)
+            await self._datasets.make(entry, attempt.record, new, attempt.seed)
         if attempt.trees is not None and not attempt.is_there:
             await self._datasets.stage(entry, new)
             await self._configuration.write(attempt.handle.id, entry, new, attempt.trees)
@@ -364,15 +315,15 @@ class Changes:
             whole = msgspec.structs.replace(staged, state=await self._datasets.state_of(entry, new.number))
             attempt.committed = msgspec.structs.replace(attempt.committed, staged=whole)
 
-    def _reserve(self, attempt: _Attempt) -> None:
+    def _reserve(self, attempt: Attempt) -> None:
         """Take the name, the addresses and the layers. Nothing is awaited between the look and the entry."""
         attempt.stack = self._planner.require_still_free(attempt.name, attempt.new)
         if attempt.is_creation:
-            self._require_new(attempt.name)
+            self.require_new(attempt.name)
             self._inventory.jails[attempt.name] = attempt.entry
         attempt.entry.references[attempt.new.number] = (attempt.new.base, attempt.new.release)
 
-    async def _unstage(self, attempt: _Attempt) -> None:
+    async def _unstage(self, attempt: Attempt) -> None:
         entry, number = attempt.entry, attempt.new.number
         if attempt.is_creation:
             await self._undo_creation(entry)
@@ -394,26 +345,26 @@ class Changes:
 
     # -- hooks
 
-    async def _drain(self, attempt: _Attempt) -> None:
+    async def _drain(self, attempt: Attempt) -> None:
         await self._hooks.before_stop(attempt.name, attempt.old, may_abort=attempt.may_abort)
 
-    async def _serves_on(self, attempt: _Attempt) -> None:
+    async def _serves_on(self, attempt: Attempt) -> None:
         await self._hooks.serves_on(attempt.name, attempt.old)
 
-    async def _after_start(self, attempt: _Attempt) -> None:
+    async def _after_start(self, attempt: Attempt) -> None:
         await self._hooks.after_start(attempt.name, attempt.new, may_abort=attempt.may_abort)
 
     # -- start, of a creation
 
-    async def _start(self, attempt: _Attempt) -> None:
+    async def _start(self, attempt: Attempt) -> None:
         await self._runs.start(attempt.entry, attempt.new.number)
 
-    async def _stop(self, attempt: _Attempt) -> None:
+    async def _stop(self, attempt: Attempt) -> None:
         await self._runs.stop(attempt.entry, attempt.new.number)
 
     # -- cutover
 
-    async def _cut_over(self, attempt: _Attempt) -> None:
+    async def _cut_over(self, attempt: Attempt) -> None:
         attempt.stopping_since = self._clock.monotonic()
         await self._runs.stop(attempt.entry, attempt.old.number)
         if attempt.trees is not None and await self._configuration.is_outdated(attempt.trees):
@@ -421,7 +372,7 @@ class Changes:
         started = await self._runs.start(attempt.entry, attempt.new.number)
         attempt.handle.note(downtime=started - attempt.stopping_since)
 
-    async def _merge_again(self, attempt: _Attempt, staged: Trees) -> None:
+    async def _merge_again(self, attempt: Attempt, staged: Trees) -> None:
         # The jail wrote to its own configuration while the new one was being staged: that must not be lost.
         entry, new = attempt.entry, attempt.new
         trees, problems = await self._configuration.merge(entry, attempt.stack, base=new.base, planning=False)
@@ -435,7 +386,7 @@ class Changes:
             )
         await self._configuration.write_again(attempt.handle.id, entry, new, trees, staged)
 
-    async def _cut_back(self, attempt: _Attempt) -> None:
+    async def _cut_back(self, attempt: Attempt) -> None:
         entry, old, new = attempt.entry, attempt.old, attempt.new
         try:
             await self._runs.stop(entry, new.number)
@@ -462,10 +413,10 @@ class Changes:
 
     # -- health check, commit, settle
 
-    async def _check_health(self, attempt: _Attempt) -> None:
+    async def _check_health(self, attempt: Attempt) -> None:
         await self._health_checks.require_healthy(attempt.name, attempt.new.number, attempt.new.spec)
 
-    async def _commit(self, attempt: _Attempt) -> None:
+    async def _commit(self, attempt: Attempt) -> None:
         if attempt.confirm_within and not attempt.only_staged:
             until = self._clock.now() + attempt.confirm_within
             confirm = ConfirmWithin(back_to=attempt.old.number, until=until, kind=attempt.new.reason)
@@ -473,7 +424,7 @@ class Changes:
             attempt.entry.fallback = attempt.old  # before: nobody takes its addresses between
         await self._datasets.commit(attempt.entry, attempt.committed, attempt.new)
 
-    async def _is_committed(self, attempt: _Attempt) -> bool:
+    async def _is_committed(self, attempt: Attempt) -> bool:
         try:
             recorded = await self._datasets.recorded(attempt.entry)
         except NotFoundError:  # the dataset of a creation is gone again
@@ -483,7 +434,7 @@ class Changes:
         self._datasets.committed(attempt.entry, attempt.committed, attempt.new)
         return True
 
-    async def _settle(self, attempt: _Attempt) -> None:
+    async def _settle(self, attempt: Attempt) -> None:
         entry, before = attempt.entry, attempt.record.staged
         if attempt.committed.confirm is None:
             entry.fallback = None

@@ -28,6 +28,7 @@ from jaild.model.etc import results
 from jaild.model.etc.regenerate import Argv
 from jaild.model.etc.renumber import Owners, Renumbered, problems
 from jaild.model.etc.tree import Tree
+from jaild.model.jails.change import Origin
 from jaild.model.jails.mounts import Mount
 from jaild.model.jails.spec import Mode, Network
 from jaild.model.layers.libraries import own_folders
@@ -81,10 +82,17 @@ class Configuration:
         self._planning = asyncio.Lock()
 
     async def merge(
-        self, entry: JailEntry | None, stack: Stack, *, base: str, planning: bool = True
+        self,
+        entry: JailEntry | None,
+        stack: Stack,
+        *,
+        base: str,
+        planning: bool = True,
+        origin: Origin | None = None,
     ) -> tuple[Trees, list[Problem]]:
         """Merge both trees for a generation on `stack`: ancestor and theirs from the layers, mine the jail's own.
 
+        A new jail that is a copy of another (`origin`) begins with that one's.
         `planning`: nobody's jail is down meanwhile. Then only one is computed at a time, and the owners of the jail's
         data are counted where a problem tells them; no problem depends on it.
         """
@@ -108,6 +116,13 @@ class Configuration:
                 ancestor=await self._etc_of(before.release),
                 mine=await self._files.read_tree(mine / layout.LOCAL_ETC),
             )
+        elif origin is not None:
+            before = self._inventory.stack(origin.base, origin.release)
+            etc = etcplan.Sides(theirs=etc.theirs, ancestor=await self._etc_of(before.base), mine=origin.etc)
+            local = etcplan.Sides(
+                theirs=local.theirs, ancestor=await self._etc_of(before.release), mine=origin.local_etc
+            )
+        known = current or origin
         request = etcplan.Request(
             etc=etc,
             local=local,
@@ -116,8 +131,9 @@ class Configuration:
             machine_id=uuid.uuid4().hex,  # as machine-id(5) wants it
             users=stack.manifest.users,
             groups=stack.manifest.groups,
-            rebased=current is not None and current.base != base,
-            libraries=await self._libraries(current, stack),
+            rebased=known is not None and known.base != base,
+            copied=origin is not None and not origin.keeps_identity,
+            libraries=await self._libraries(known, stack),
         )
         # What root in the jail wrote decides how long this takes: other jails' queues, peers and readers go on.
         async with self._planning if planning else contextlib.nullcontext():
@@ -147,7 +163,7 @@ class Configuration:
         without = (layout.ETC, *layout.DATA_FOLDERS)
         return await self._owners.get(base.guid, lambda: self._files.owners([base.tree], without=without))
 
-    async def _libraries(self, current: Generation | None, stack: Stack) -> tuple[str, ...] | None:
+    async def _libraries(self, current: Generation | Origin | None, stack: Stack) -> tuple[str, ...] | None:
         """Return the folders that the linker must be told of; None if the generation's /etc knows them already."""
         release = stack.release
         layers = (stack.base.record.name, release.record.reference if release is not None else "")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,12 +22,16 @@ from jaild.model.jails.quotas import Bounds, Room, Space
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord, Manifest, decode, encode
 from jaild.model.problems import Problem, Severity
-from jaild.model.snapshots import SAFETY, going_along
+from jaild.model.snapshots import CLONE, SAFETY, going_along
 from jaild.ports.files import NewFolder
 from jaild.ports.zfs import Dataset
 
 KEPT_GENERATIONS = 10  # older ones are dropped at a commit, and with them what they hold of bases and releases
 KEPT_SAFETY_SNAPSHOTS = 3
+
+
+Seed = Callable[[JailEntry, Generation], Awaitable[None]]  # makes data and volumes of a copy, by `JailDatasets.bring`
+MakePart = Callable[[str, Mapping[str, str]], Awaitable[None]]  # makes that dataset with these properties
 
 
 class JailDatasets:
@@ -40,12 +45,21 @@ class JailDatasets:
         self._reserve = engine.reserve
         self._supervisor = engine.supervisor
         self._dispatcher = engine.dispatcher
+        self.cloning = asyncio.Lock()  # from a snapshot until there are clones of it: nothing else keeps that
 
-    async def make(self, entry: JailEntry, record: JailRecord, generation: Generation) -> None:
-        """Create the jail's datasets with its record on them, and its data as the base ships it, less its identity."""
+    async def make(
+        self, entry: JailEntry, record: JailRecord, generation: Generation, seed: Seed | None = None
+    ) -> None:
+        """Create the jail's datasets with its record on them, and its data as the base ships it, less its identity.
+
+        Or as `seed` brings them, which makes the volumes, too.
+        """
         await self._zfs.create(entry.dataset, {layout.JAIL_PROPERTY: encode(record)})
         entry.safety = ()
         await self._require_mounted(entry.dataset, entry.folder)
+        if seed is not None:
+            await seed(entry, generation)
+            return
         await self._make_part(entry, layout.DATA, quotas.bounds_of(generation.spec.quota))
         base = self._inventory.base(generation.base).tree
         others = await self._files.matching(base, identity.DATA)
@@ -58,6 +72,25 @@ class JailDatasets:
         await self._zfs.create(dataset, bounds.properties | properties)
         entry.parts[path] = bounds
         await self._require_mounted(dataset, entry.folder / path)
+
+    async def bring(self, entry: JailEntry, spec: JailSpec, path: str, make: MakePart) -> None:
+        """Have `make` make one of a copy's datasets, give it the quotas of its spec, and see it mounted."""
+        dataset, volume = self._inventory.where.part(entry.name, path), spec.volumes.get(path)
+        recordsize = volume.recordsize if volume is not None else None
+        await make(dataset, {"recordsize": recordsize} if recordsize else {})
+        await self._zfs.mount(dataset)
+        quota = volume.quota if volume is not None else spec.quota
+        wanted = quotas.bounds_of(quota, _space(await self._zfs.dataset(dataset)))
+        if quota is not None:  # after it has come: ZFS refuses one below what is in it
+            await self._zfs.set(dataset, wanted.properties)
+        entry.parts[path] = wanted
+        await self._require_mounted(dataset, entry.folder / path)
+
+    async def forget_identity(self, entry: JailEntry) -> None:
+        """Take out of a copy's data what says which machine it is. It has never run: nobody else writes there."""
+        data = entry.folder / layout.DATA
+        for path in await self._files.matching(data, identity.DATA):
+            await self._files.remove(data / path)
 
     async def _open(self, entry: JailEntry, path: str) -> None:
         """Mount a volume that no spec named, such as one that only the copy had that the jail became here."""
@@ -289,16 +322,26 @@ class JailDatasets:
     async def destroy(self, entry: JailEntry) -> None:
         """Destroy the jail with all its data, its holds first; that there was one is remembered before.
 
+        What jaild took to clone it of another jail goes with it, if nothing else was made of that.
         `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of it: nothing is lost then.
         """
         await self._deleted.remember(entry)
         await self.destroy_all(entry.dataset)
+        if entry.record is not None and entry.record.cloned_from:
+            with suppress(NotFoundError):
+                await self.drop_cloned(entry.record.cloned_from)
 
     async def destroy_all(self, dataset: str) -> None:
         """Destroy a dataset of a jail, with all that is below it, as `destroy` does."""
         owned = OwnedSnapshots(self._zfs, dataset)
         await owned.release_all(await owned.require_unclaimed(f"destroying {dataset}"))
         await self._zfs.destroy(dataset, recursive=True)
+
+    async def drop_cloned(self, dataset: str) -> None:
+        """Drop the snapshots that clones of a jail (its own dataset) were made of, as far as no clone is left."""
+        owned = OwnedSnapshots(self._zfs, dataset)
+        async with self.cloning:
+            await owned.drop(await owned.of(CLONE))
 
     async def require_destroyable(self, name: str) -> None:
         """Raise `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of a jail."""

@@ -75,7 +75,7 @@ class Planner:
         stack = self._inventory.stack(draft.base, draft.spec.app)
         current = entry.generation if entry is not None else None
         problems = [*policycheck.problems(caller, draft.spec, current.spec if current is not None else None)]
-        problems += [*await self._compatibility(stack, draft.spec), *self._conflicts(name, draft.spec)]
+        problems += [*await self._compatibility(stack, draft.spec), *self.conflicts(name, draft.spec)]
         problems += _command(draft.spec, stack.manifest)
         problems += await self._runtime.examine(draft.spec, f"jails/{name}")
         problems += await self._mount_points(stack, draft.spec)
@@ -86,9 +86,10 @@ class Planner:
         trees = None
         if not draft.cut_to:
             async with self._some:  # the merge of a cut-over does not wait behind those that only plan
-                trees, merged = await self._configuration.merge(entry, stack, base=draft.base)
+                trees, merged = await self._configuration.merge(entry, stack, base=draft.base, origin=draft.origin)
             problems += merged
         problems += await self._space(entry, current, draft, trees)
+        problems += draft.origin.problems if draft.origin is not None else ()
         known, accepted = accept(problems, [*caller.accepted, *await self._accepted_before(entry, draft)])
         plan = Plan(
             kind=draft.kind,
@@ -105,6 +106,8 @@ class Planner:
 
     async def _accepted_before(self, entry: JailEntry | None, draft: Draft) -> tuple[Accepted, ...]:
         """Return what was accepted of the same base and release: that is not asked again at each change."""
+        if draft.origin is not None:
+            return draft.origin.accepted
         if entry is None or entry.generation is None:
             return ()
         before = entry.generation
@@ -183,7 +186,7 @@ class Planner:
         RELEASE_NOT_FOUND).
         """
         stack = self._inventory.stack(generation.base, generation.spec.app)
-        conflicts = tuple(self._conflicts(name, generation.spec))
+        conflicts = tuple(self.conflicts(name, generation.spec))
         Plan(kind="change", target=f"jails/{name}", problems=conflicts).require_clean()
         return stack
 
@@ -216,7 +219,8 @@ class Planner:
         except NotFoundError:
             return await self._files.libraries(layer.tree, prefix)
 
-    def _conflicts(self, name: str, spec: JailSpec) -> tuple[Problem, ...]:
+    def conflicts(self, name: str, spec: JailSpec) -> tuple[Problem, ...]:
+        """Return what a spec takes that another jail of this host has already."""
         here = [
             entry
             for entry in self._inventory.jails.values()
@@ -355,7 +359,8 @@ def _steps(draft: Draft, current: Generation | None, number: int) -> tuple[str, 
     if draft.staged:
         stage = f"take generation {number} ({what}), which is staged"
     if current is None:
-        return (stage, "create data and volumes", "start", "health checks", *serve, "commit")
+        data = draft.origin.step if draft.origin is not None else "create data and volumes"
+        return (stage, data, "start", "health checks", *serve, "commit")
     return (
         stage,
         "snapshot the data as a safety net",

@@ -12,6 +12,7 @@ from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
 from jaild.jails.changes import Changes
+from jaild.jails.datasets import Seed
 from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.logs import Logs
 from jaild.jails.runs import Runs
@@ -126,22 +127,27 @@ class Jails:
         self, name: str, spec: JailSpec, *, stopped: bool, validate_only: bool, caller: Caller
     ) -> Operation:
         """Create a jail and start it unless `stopped`."""
+        return await self.make(name, Create(spec, stopped), validate_only=validate_only, caller=caller)
+
+    async def make(
+        self, name: str, creation: Create, *, seed: Seed | None = None, validate_only: bool, caller: Caller
+    ) -> Operation:
+        """Create a jail; a copy of another one with the data that `seed` brings."""
         names.jail(name)
-        duplicate = await self._operations.duplicate(caller, "create", f"jails/{name}")
+        duplicate = await self._operations.duplicate(caller, creation.kind, f"jails/{name}")
         if duplicate is not None:
             return duplicate
         self._draining.require_open(f"jails/{name}")
-        creation = Create(spec, stopped)
         plan = (await self._changes.plan(name, creation, caller)).plan
         if validate_only:
             return await self._dispatcher.planned(plan, caller)
         plan.require_clean()
 
         async def work(handle: Handle) -> str:
-            await self._changes.carry_out(handle, name, creation, caller)
+            await self._changes.carry_out(handle, name, creation, caller, seed=seed)
             return f"jails/{name}"
 
-        return await self._dispatcher.submit(f"jails/{name}", "create", caller, work, plan=plan)
+        return await self._dispatcher.submit(f"jails/{name}", creation.kind, caller, work, plan=plan)
 
     async def delete(self, name: str, *, force: bool, etag: str, validate_only: bool, caller: Caller) -> Operation:
         """Delete a jail with its data; refused while it runs unless `force`."""

@@ -18,6 +18,7 @@ from jaild.model.errors import JaildError
 from jaild.model.problems import Plan, Problem, Severity
 
 PHASES = 64  # that an operation remembers: its last ones
+CREATING = frozenset({"create", "clone", "import"})  # kinds that make a jail
 # Why a change is refused for as long as it is so, and why it may go better the next time:
 IN_THE_WAY = frozenset({"JAIL_MIGRATING", "HOST_SHUT_DOWN", "STANDBYS_UNCONFIRMED", "CHANGE_UNCONFIRMED"})
 LATER = IN_THE_WAY | {"JAIL_QUEUE_FULL", "DAEMON_STOPPED"}

@@ -8,12 +8,15 @@
 | schedule | the jail's schedule; by what it keeps | nobody |
 | manual/WHO | somebody who asked for it; when asked | nobody |
 | restore | a restore, of what it overwrites; the oldest by later ones, or when asked | nobody |
+| clone | a clone of the jail, on the original; with the last clone of it | its clones |
+| export | an export, which drops it at its end | nobody |
 
 Bookmarks take no properties: those of jaild are listed, with tag and guid, in properties of the jail's dataset.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,12 +25,15 @@ from jaild.model.problems import Problem, Severity
 
 SAFETY = "safety"
 STANDBY = "standby"
+CLONE = "clone"
+EXPORT = "export"
 MIGRATION = "migration"  # of any: what `kind_of` tells
 SCHEDULE = "schedule"
 MANUAL = "manual"  # of any, as MIGRATION
 RESTORE = "restore"
 HOLDS = {MIGRATION: "jaild-migration", STANDBY: "jaild-standby"}  # kind: tag of the hold that keeps such a snapshot
 _TOLD = 5  # claims that a message names
+_OF_JAIL = re.compile(r".+/jails/(?P<jail>[^/]+)/[^/]+")
 
 
 def of_migration(identity: str) -> str:
@@ -106,12 +112,26 @@ def claimed(claims: Sequence[Claim], what: str, resource: str = "") -> FailedPre
     return FailedPreconditionError(
         "SNAPSHOTS_IN_USE",
         f"{what} is refused: {'; '.join(str(claim) for claim in claims[:_TOLD])}{more}",
-        hint="a migration sends it: wait until that is over, then ask again"
-        if all(claim.is_sent for claim in claims)
-        else "ask whose they are; then zfs release TAG SNAPSHOT, and zfs destroy or zfs promote CLONE; ask again",
+        hint=_hint(claims),
         resource=resource,
         detail={"snapshots": ",".join(claim.snapshot for claim in claims)},
     )
+
+
+def _hint(claims: Sequence[Claim]) -> str:
+    if all(claim.is_sent for claim in claims):
+        return "a migration sends it: wait until that is over, then ask again"
+    if jails := _clones_of_jails(claims):
+        return f"clones go first: {'; '.join(f'jailctl jail rm {jail}' for jail in jails)}; then ask again"
+    return "ask whose they are; then zfs release TAG SNAPSHOT, and zfs destroy or zfs promote CLONE; ask again"
+
+
+def _clones_of_jails(claims: Sequence[Claim]) -> list[str]:
+    """Return the jails that were cloned of claimed snapshots, if nothing else keeps those."""
+    found = [_OF_JAIL.fullmatch(clone) for claim in claims for clone in claim.clones]
+    if any(claim.holds or claim.untold for claim in claims) or not all(found):
+        return []
+    return sorted({match["jail"] for match in found if match is not None})
 
 
 def going_along(names: Sequence[str], subject: str) -> tuple[Problem, ...]:

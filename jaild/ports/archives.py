@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -61,6 +61,12 @@ class Archives(Protocol):
         self, source: Path, destination: Path, listing: Listing, *, progress: Progress | None = None
     ) -> Extracted:
         """Copy what `verify_tree` passed into an empty folder, like `extract`."""
+
+    def pack(self, folder: Path) -> AsyncIterator[bytes]:
+        """Yield a folder as a tar (pax), numeric owners and all; sockets, and what is mounted in it, are left out.
+
+        `InternalError` (COMMAND_FAILED), before the end is yielded, if something could not be read.
+        """
 
     async def add_tree(self, source: Path, destination: Path) -> None:
         """Copy a folder's content into a folder that may hold something; files that are there are replaced.

@@ -24,7 +24,7 @@ from jaild.salt import plain
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NAMED = re.compile(r"([a-z]+)/\{\w+\}(?:/([a-z]+)/\{\w+\})?")
-_ENDLESS = frozenset({"TailBuild", "TailLogs", "WatchEvents", "WatchOperation"})
+_ENDLESS = frozenset({"TailBuild", "TailLogs", "WatchEvents", "WatchOperation", "ExportJail"})
 _STREAM_SECONDS = 600.0  # for all that is streamed of one question
 _PAGES = frozenset({"page_size", "page_token"})
 _OPERATION = "google.longrunning.Operation"
@@ -61,7 +61,7 @@ class Method:
 
     @property
     def by_hand(self) -> bool:
-        """Whether it is no function of its own: its request is a stream, or its answer has no end."""
+        """Whether it is no function of its own: its request is a stream, or its answer has no end, or is a file."""
         return bool(self.descriptor.client_streaming or self.descriptor.name in _ENDLESS)
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 
 from jaild.client import READ_SECONDS, Api
 from jaild.salt import plain
-from jaild.v1 import builds_pb2, events_pb2, jails_pb2
+from jaild.v1 import builds_pb2, copies_pb2, events_pb2, jails_pb2
 
 _CHUNK = 1 << 20
 
@@ -28,6 +28,36 @@ def sent(stub: Any, request: Any, header: Any, archive: Path | None) -> Any:
         file.seek(0)
         chunks = (request(chunk=chunk) for chunk in iter(lambda: file.read(_CHUNK), b""))
         return stub(_after(request(header=header), chunks))
+
+
+def brought(api: Api, header: Any, export: Path | None) -> Any:
+    """Send an export, from where one that was broken off has come to; return the operation. None: the header alone."""
+    if export is None:
+        return api.copies.ImportJail(iter([copies_pb2.ImportJailRequest(header=header)]))
+    with export.open("rb") as file:
+        header.size_bytes = export.stat().st_size
+        header.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        asked = copies_pb2.GetUploadRequest(sha256=header.sha256)
+        header.offset = api.copies.GetUpload(asked, timeout=READ_SECONDS).size_bytes
+        file.seek(header.offset)
+        chunks = (copies_pb2.ImportJailRequest(chunk=chunk) for chunk in iter(lambda: file.read(_CHUNK), b""))
+        return api.copies.ImportJail(_after(copies_pb2.ImportJailRequest(header=header), chunks))
+
+
+def saved(export: Iterator[Any], target: Path) -> dict[str, Any]:
+    """Write an export to a file, which is there only if all of it has come; return its size and digest."""
+    part, digest = target.with_name(f"{target.name}.part"), hashlib.sha256()
+    try:
+        part.touch(mode=0o600)
+        with part.open("wb") as out:
+            for piece in export:
+                out.write(piece.chunk)
+                digest.update(piece.chunk)
+        size = part.stat().st_size
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return {"size_bytes": size, "sha256": digest.hexdigest()}
 
 
 def executed(api: Api, start: jails_pb2.ExecStart, stdin: bytes = b"", timeout: float | None = None) -> dict[str, Any]:

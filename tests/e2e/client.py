@@ -31,6 +31,7 @@ from jaild.v1 import (
     channels_pb2_grpc,
     common_pb2,
     contents_pb2_grpc,
+    copies_pb2_grpc,
     evacuations_pb2_grpc,
     events_pb2,
     events_pb2_grpc,
@@ -79,6 +80,7 @@ class Client:
         self.test_migrations = test_migrations_pb2_grpc.TestMigrationsStub(self.channel)
         self.host = host_pb2_grpc.HostStub(self.channel)
         self.events = events_pb2_grpc.EventsStub(self.channel)
+        self.copies = copies_pb2_grpc.CopiesStub(self.channel)
         self.salvages = salvage_pb2_grpc.SalvagesStub(self.channel)
         self.promotions = promotions_pb2_grpc.PromotionsStub(self.channel)
         self.volumes = volumes_pb2_grpc.VolumesStub(self.channel)

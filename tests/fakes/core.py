@@ -29,6 +29,7 @@ class UseCases:
         self.rollouts = core.rollouts
         self.snapshots = core.backups.snapshots
         self.restores = core.backups.restores
+        self.copies = core.copies
         self.histories = core.questions.histories
         self.sinks = core.sinks
         self.host = core.host.host

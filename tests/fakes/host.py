@@ -13,7 +13,9 @@ from jaild import daemon
 from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ociimages import OciImages
 from jaild.adapters.files.host import HostFiles
+from jaild.adapters.files.room import Room
 from jaild.adapters.files.salvage_reader import HostFileTrees
+from jaild.adapters.files.uploads import UploadFolder
 from jaild.adapters.freebsd.userland import FreebsdUserland
 from jaild.adapters.sinks.making import SinkAdapters
 from jaild.adapters.sqlite import SqliteStore
@@ -38,6 +40,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.core import HostCore
 from tests.fakes.edge import Server, served_as
 from tests.fakes.faults import Life, Mortal
+from tests.fakes.filters import FakeFilters
 from tests.fakes.network import LinkedPeers, Network
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.zfs import FakeZfs
@@ -185,6 +188,8 @@ class InProcessHost:
             boot_id=self,
             configuration=self,
             sinks=self.sinks,
+            filters=FakeFilters(),
+            uploads=UploadFolder(self.folder / "uploads", Room(self.folder)),
             unended=lambda: self.unended,
         )
         place = Place(

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +139,20 @@ class BsdtarArchives:
         way = _Way(source, destination, listing.size, progress)
         notes = await self._piped(pack, self._unpack(destination, policy), TarRewriter(without=without), way)
         return Extracted(files=listing.files, size=listing.size, notes=listing.notes + notes)
+
+    async def pack(self, folder: Path) -> AsyncIterator[bytes]:
+        """See the port."""
+        argv = [self._bsdtar, "-c", "--one-file-system", "--numeric-owner", "--format=pax", "-f", "-"]
+        async with self._processes.start([*argv, "-C", str(folder.absolute()), "."], env=_ENVIRONMENT) as child:
+            await child.close_stdin()
+            last = b""
+            async for piece in child.read(_PIECE, whole=True):
+                yield last
+                last = piece
+            done = await child.wait()
+            if done.status:
+                raise command_failed(done.argv, done.status, done.error_text)
+            yield last
 
     async def _piped(self, pack: list[str], unpack: list[str], rewriter: TarRewriter, way: _Way) -> tuple[str, ...]:
         async with (

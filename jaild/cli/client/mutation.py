@@ -162,7 +162,11 @@ def ask_first(plan_only: Callable[[], Any], name: str) -> None:
 
 def tell_plan(settings: Settings, kind: str, target: str, *steps: str) -> None:
     """Print the plan of what the daemon answers at once; without steps nothing would change."""
-    plan = common_pb2.Plan(kind=kind, target=target, steps=steps, unchanged=not steps)
+    show_plan(settings, common_pb2.Plan(kind=kind, target=target, steps=steps, unchanged=not steps))
+
+
+def show_plan(settings: Settings, plan: common_pb2.Plan) -> None:
+    """Print a plan that nothing refuses."""
     if settings.form is not Form.TABLE:
         render.document(settings.form, plan)
     else:

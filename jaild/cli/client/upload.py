@@ -45,10 +45,9 @@ class Archive:
         self.stream.seek(0)
         return digest.hexdigest()
 
-    def requests(self, header: Any, chunk: Callable[[bytes], Any], view: View) -> Iterator[Any]:
-        """Yield the header, then a request for each chunk. Runs in a thread of gRPC's."""
+    def requests(self, header: Any, chunk: Callable[[bytes], Any], view: View, *, done: int = 0) -> Iterator[Any]:
+        """Yield the header, then a request for each chunk after `done` bytes. Runs in a thread of gRPC's."""
         yield header
-        done = 0
         try:
             for block in self._blocks():
                 yield chunk(block)
@@ -91,17 +90,20 @@ def sent(archive: Archive, method: Any, request: Any, header: Any) -> Any:
     with progress.shown() as view:
         header.size_bytes = archive.size
         if header.validate_only:
-            return _send(method, archive, iter([request(header=header)]))
+            return send(method, archive, iter([request(header=header)]))
         header.sha256 = header.sha256 or archive.digest(view)
         chunks = archive.requests(request(header=header), lambda block: request(chunk=block), view)
-        return _send(method, archive, chunks)
+        return send(method, archive, chunks)
 
 
-def _send(method: Any, archive: Archive, requests: Iterator[Any]) -> Any:
+def send(
+    method: Any, archive: Archive, requests: Iterator[Any], *, after: str = "the daemon keeps nothing of it"
+) -> Any:
+    """Send requests that are made of an archive. `after`: what becomes of those that Ctrl-C ends."""
     try:
         return interrupts.result(lambda: method.future(requests))
     except KeyboardInterrupt:
-        raise Failure("interrupted; the daemon keeps nothing of it", Exit.ABORTED) from None
+        raise Failure(f"interrupted; {after}", Exit.ABORTED) from None
     except grpc.RpcError:
         if archive.error is not None:
             raise Failure(f"cannot read {archive.name}: {archive.error}", Exit.UNEXPECTED) from archive.error

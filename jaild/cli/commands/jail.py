@@ -16,7 +16,15 @@ from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.selection import filtered
 from jaild.cli.client.settings import Form, Settings
-from jaild.cli.commands import jail_changes, jail_inside, jail_life, jail_past, jail_recovery, jail_snapshots
+from jaild.cli.commands import (
+    jail_changes,
+    jail_copies,
+    jail_inside,
+    jail_life,
+    jail_past,
+    jail_recovery,
+    jail_snapshots,
+)
 from jaild.cli.output import listing, render
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
@@ -139,6 +147,7 @@ for _verb in (
     *jail_life.VERBS,
     *jail_inside.VERBS,
     *jail_changes.VERBS,
+    *jail_copies.VERBS,
     *jail_past.VERBS,
     *jail_recovery.VERBS,
     *jail_snapshots.VERBS,

@@ -66,6 +66,11 @@ def completed(tree: Tree, theirs: Tree, ancestor: Tree, machine_id: str) -> Own:
     return Own(tree=dict(sorted(result.items())), tools=(HOST_KEYS,) if keys and not has else ())
 
 
+def without(tree: Tree) -> Tree:
+    """Return a jail's /etc without what says which machine it is: what a copy of it starts from."""
+    return {path: entry for path, entry in tree.items() if not is_identity(path, entry)}
+
+
 def with_made(etc: Tree, tools: Sequence[Argv], staged: Tree, made: Tree) -> Own:
     """Return a tree that was merged anew, with the keys that the tools added to the one that was `staged` before."""
     keys = {path: entry for path, entry in made.items() if _matches(path) and path not in staged and path not in etc}

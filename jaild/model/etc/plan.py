@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaild.model import bounds, quantity
 from jaild.model.etc import identity, renumber
@@ -37,6 +37,7 @@ class Request:
     users: Sequence[User] = ()
     groups: Sequence[Group] = ()
     rebased: bool = False  # the new generation is on another base
+    copied: bool = False  # `mine` is another jail's: its identity stays there, and an own one is made of each kind
     libraries: Sequence[str] | None = None  # the release's folders of them; None: what the linker knows is still right
 
 
@@ -53,6 +54,12 @@ class Answer:
 
 def carry_out(request: Request) -> Answer:
     """Merge both, and put the release's accounts in."""
+    brings, had = request.etc.theirs, request.etc.ancestor or {}
+    if request.copied:
+        mine = request.etc.mine or {}
+        brings, had = {**mine, **brings}, {}
+        own_sides = Sides(theirs=request.etc.theirs, ancestor=request.etc.ancestor, mine=identity.without(mine))
+        request = replace(request, etc=own_sides)
     sides, renumbered = _in_the_jails_numbers(request.etc)
     etc, problems = _merged(_with_own_identity(sides), "/etc")
     local_etc, found = _merged(request.local, request.local_folder)
@@ -64,7 +71,7 @@ def carry_out(request: Request) -> Answer:
         else:
             etc, clashes = apply_accounts(etc, request.users, request.groups, request.family)
             problems += clashes
-    own = identity.completed(etc, request.etc.theirs, request.etc.ancestor or {}, request.machine_id)
+    own = identity.completed(etc, brings, had, request.machine_id)
     etc = own.tree
     problems += identity.in_jail(request.etc.mine or {}, request.etc.ancestor or {})
     known = [tree for tree in (request.etc.theirs, request.etc.mine) if tree is not None]

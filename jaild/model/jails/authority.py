@@ -14,6 +14,7 @@ have taken it over while this one was away have been heard (docs/decisions/0280)
 | START: start, restart | yes | no | no | no | no |
 | CHANGE: deploy, upgrade, configure, rollback | yes | no | no | no | no |
 | SETTLE: confirm or revert the last change | yes | no | no | no | no |
+| COPY: clone, export | yes | yes | no | no | no |
 | TEST MIGRATION | yes | no | no | no | no |
 | REPLICATE: send rounds, name and withdraw standbys | yes | no | no | no | no |
 | MIGRATE: migrate, evacuate, hand over | asked first | no | no | no | no |
@@ -57,6 +58,7 @@ class Intent(StrEnum):
     START = "start"
     CHANGE = "change"
     SETTLE = "settle"
+    COPY = "copy"
     TEST = "test migration"
     REPLICATE = "replicate"
     MIGRATE = "migrate"
@@ -106,6 +108,7 @@ ALLOWED: Mapping[Intent, frozenset[Standing]] = {
     Intent.START: _OWNED,
     Intent.CHANGE: _OWNED,
     Intent.SETTLE: _OWNED,
+    Intent.COPY: _IN_FORCE,
     Intent.TEST: _OWNED,
     Intent.REPLICATE: _OWNED,
     Intent.MIGRATE: _OWNED,

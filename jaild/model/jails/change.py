@@ -15,10 +15,11 @@ from enum import StrEnum
 import msgspec
 
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.model.etc.tree import Tree
 from jaild.model.jails.redaction import restored
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
-from jaild.model.problems import Plan
+from jaild.model.problems import Accepted, Plan, Problem
 
 SHORTEST_CONFIRM = 1.0  # seconds
 LONGEST_CONFIRM = 7 * 86400.0
@@ -33,6 +34,21 @@ class Axis(StrEnum):
     SPEC = "spec"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The jail that a new one is a copy of, as it was: what the copy's configuration is made of, less its identity."""
+
+    base: str
+    release: str  # app/version; empty for a jail of the base alone
+    etc: Tree
+    local_etc: Tree
+    step: str  # of the plan: how the data come
+    cloned_from: str = ""  # the original's own dataset, if the data are clones of its
+    keeps_identity: bool = False  # the copy takes its place: machine-id and host keys go with it
+    accepted: tuple[Accepted, ...] = ()  # of its generation
+    problems: tuple[Problem, ...] = ()  # what else its plan has to tell
+
+
 @dataclass(frozen=True)
 class Draft:
     """What is wanted: a new generation with `spec`, or an older one (`cut_to`) as it is."""
@@ -43,6 +59,7 @@ class Draft:
     cut_to: int = 0
     staged: bool = False  # the generation for it is there: it was staged, and nothing that it was made of has changed
     force: bool = False  # a new generation is wanted also if it would be as the active one
+    origin: Origin | None = None  # of a new jail that is a copy of another one
 
     def is_met_by(self, current: Generation) -> bool:
         """Whether the active generation is what is wanted, so that there is nothing to change."""
@@ -245,15 +262,20 @@ AXES = {"deploy": Axis.APP, "upgrade": Axis.BASE, "configure": Axis.SPEC}  # tha
 
 @dataclass(frozen=True)
 class Create:
-    """A new jail, which runs unless it is to be `stopped`."""
+    """A new jail, which runs unless it is to be `stopped`.
+
+    A copy of another one (`origin`) is made on the `base` that it is on, whatever its channel names by now.
+    """
 
     spec: JailSpec
     stopped: bool = False
-    kind = "create"
+    kind: str = "create"  # or clone, import
+    base: str = ""
+    origin: Origin | None = None
 
     def draft(self) -> Draft:
         """Return the draft."""
-        return Draft(self.kind, self.spec, self.spec.base)
+        return Draft(self.kind, self.spec, self.base or self.spec.base, origin=self.origin)
 
 
 AxisChange = Deploy | Upgrade | Configure  # what asks for a state of one axis, which may be there

@@ -74,6 +74,7 @@ class Policy:
     # File flags, ACLs and extended attributes: an OS needs them; in releases, which are compared with their parents and
     # changed, an immutable flag would only be in the way.
     keep_attributes: bool = False
+    pipes: bool = False  # named pipes are let in: programs leave them in their data
 
 
 def base_policy(*, max_files: int = 2_000_000, max_bytes: int = 64 << 30) -> Policy:
@@ -84,6 +85,11 @@ def base_policy(*, max_files: int = 2_000_000, max_bytes: int = 64 << 30) -> Pol
 def release_policy(*, max_files: int = 500_000, max_bytes: int = 64 << 30) -> Policy:
     """Return the rules for an application's tree."""
     return Policy(max_files=max_files, max_bytes=max_bytes, tell_setuid=True)
+
+
+def data_policy(*, max_files: int = 50_000_000, max_bytes: int = 1 << 50) -> Policy:
+    """Return the rules for a jail's data, whose size the dataset's quota and the pool bound."""
+    return Policy(max_files=max_files, max_bytes=max_bytes, keep_attributes=True, pipes=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +205,7 @@ class Checker:
         if self._policy.leave_out_dev and len(parts) > 1 and parts[0] == b"dev":
             self._left_out += 1
             return
-        if entry.kind in _SPECIAL:
+        if entry.kind in _SPECIAL and not (self._policy.pipes and entry.kind is EntryKind.FIFO):
             raise _refusal("ARCHIVE_DEVICE_NODE", entry.name, f"is a {entry.kind}; jails get theirs from devfs")
         if parts:
             self._enter(entry, parts)

@@ -193,6 +193,7 @@ class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     removing: tuple[str, ...] = ()  # volumes that are being destroyed; its owner's, as `staged`
     removed_guids: tuple[int, ...] = ()  # of replicas' snapshots of volumes that were removed: replicas lose those, too
     restoring: Restoring | None = None  # its owner's, as `staged`
+    cloned_from: str = ""  # on the host where it was made as a clone: the original's own dataset
     salvaged: str = ""  # when, and how much is lost, if it came file by file from a pool that could not be read whole
     schema: int = SCHEMA
 

@@ -24,11 +24,11 @@ import grpc
 import yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-from jaild.client import Api, OperationError
+from jaild.client import READ_SECONDS, Api, OperationError
 from jaild.restraints import NotHeldBackError
 from jaild.salt import daemon, functions, plain, streams
 from jaild.salt import summary as in_short
-from jaild.v1 import apps_pb2, bases_pb2, builds_pb2, events_pb2, jails_pb2
+from jaild.v1 import apps_pb2, bases_pb2, builds_pb2, copies_pb2, events_pb2, jails_pb2
 
 __virtualname__ = "jaild"
 __opts__: dict[str, Any]
@@ -252,6 +252,100 @@ def tail_build(name: str, context: str | None = None) -> str:
     """
     with _daemon(context) as api:
         return streams.built(api, builds_pb2.TailBuildRequest(name=functions.resource("operations", "", name)))
+
+
+def export_jail(
+    name: str,
+    target: str,
+    snapshot: str | None = None,
+    portable: bool = False,
+    with_layers: bool = False,
+    encrypt_to: list[str] | None = None,
+    validate_only: bool = False,
+    context: str | None = None,
+) -> dict[str, Any]:
+    """Write a jail to a file that ``import_jail`` makes a jail of; return its ``sha256`` and ``size_bytes``.
+
+    name
+        The jail.
+
+    target
+        The file on the minion, mode 0600: the jail's secrets are in it. It is there only if all of it was written.
+
+    snapshot
+        The name of snapshots of the jail; without it one is taken, and dropped afterwards.
+
+    portable
+        Data as tar, for any ZFS.
+
+    with_layers
+        Base and release, too.
+
+    encrypt_to
+        Public keys for which it is encrypted by age.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'host' jaild.export_jail web /backup/web.jaild with_layers=True
+    """
+    values: dict[str, Any] = {"name": f"jails/{name.removeprefix('jails/')}", "portable": portable}
+    values |= {"with_layers": with_layers, "encrypt_to": encrypt_to, "validate_only": validate_only}
+    values |= {"moment": {"snapshot": snapshot}} if snapshot else {}
+    with _daemon(context) as api:
+        message: Any = plain.request(copies_pb2.ExportJailRequest.DESCRIPTOR, values)
+        if validate_only:
+            return dict(plain.data(next(iter(api.copies.ExportJail(message, timeout=READ_SECONDS))).plan))
+        return streams.saved(api.copies.ExportJail(message), Path(target))
+
+
+def import_jail(
+    jail_id: str,
+    source: str | None = None,
+    path: str | None = None,
+    reach: Any = None,
+    keep_identity: bool = False,
+    stopped: bool = False,
+    request_id: str | None = None,
+    validate_only: bool = False,
+    wait: bool = True,
+    context: str | None = None,
+) -> dict[str, Any]:
+    """Make a jail of an export. It is another one than the original, with an identity of its own.
+
+    jail_id
+        The new jail's id.
+
+    source
+        The file, which is sent to the daemon: ``salt://...``, or a path on the minion.
+
+    path
+        Instead: a file on the daemon's host.
+
+    reach
+        How it is reached: addresses, gateway, without_ports, without_network.
+
+    keep_identity
+        It takes the original's place: host name, machine-id and host keys stay.
+
+    stopped
+        Make it without starting it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'host' jaild.import_jail web /backup/web.jaild
+    """
+    if (source is None) == (path is None):
+        raise SaltInvocationError("give either source, an export to be sent, or path, on the daemon's host")
+    header: dict[str, Any] = {"jail_id": jail_id, "path": path, "reach": reach, "keep_identity": keep_identity}
+    header |= {"stopped": stopped, "request_id": request_id, "validate_only": validate_only}
+    with _daemon(context) as api:
+        message: Any = plain.request(copies_pb2.ImportJailHeader.DESCRIPTOR, header)
+        operation = streams.brought(api, message, None if source is None else _local(source))
+        return daemon.result(api, operation, wait=wait)
 
 
 def list_events(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jaild.backups.rpc import JailSnapshotsServicer
+from jaild.copies.rpc import CopiesServicer
 from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServicer
 from jaild.evacuation.rpc import EvacuationsServicer
 from jaild.host.rpc import HostServicer
@@ -25,6 +26,7 @@ from jaild.rpc.services import Servicer, Services
 from jaild.salvage.rpc import PeerSalvageServicer, SalvagesServicer
 from jaild.sinks.rpc import EventSinksServicer
 from tests.fakes.use_cases.backups import FakeRestores, FakeSnapshots
+from tests.fakes.use_cases.copies import FakeClones, FakeExports, FakeImports, FakeIncomingExports
 from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost, FakeOperations, FakeSinks
 from tests.fakes.use_cases.jails import FakeConfirmations, FakeJails, FakeStaging, FakeStats, FakeTemplates, FakeVolumes
 from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeChannels, FakeReleases
@@ -62,6 +64,10 @@ class Fakes:
         self.boot = FakeBoot()
         self.evacuations = FakeEvacuations()
         self.rollouts = FakeRollouts()
+        self.clones = FakeClones()
+        self.exports = FakeExports()
+        self.imports = FakeImports()
+        self.incoming_exports = FakeIncomingExports()
         self.sinks = FakeSinks()
         self.incoming = FakeIncoming()
         self.parties = FakeParties()
@@ -88,6 +94,7 @@ class Fakes:
             BaseMakingServicer(fakes.base_making, messages),
             BuildsServicer(fakes.builds, messages),
             RolloutsServicer(fakes.rollouts, messages),
+            CopiesServicer(fakes.clones, fakes.exports, fakes.imports, fakes.incoming_exports, messages),
             EventSinksServicer(fakes.sinks),
             ChangesServicer(fakes.confirmations, fakes.staging, messages),
             StatsServicer(fakes.stats),

@@ -447,7 +447,7 @@ class Daemon:
         self.cancelled = threading.Event()
         self.cancel_refused: Any = None
         self.knows = descriptor_pool.Default()  # what it tells of the API's messages
-        self._server = grpc.server(futures.ThreadPoolExecutor(4))
+        self.server = grpc.server(futures.ThreadPoolExecutor(4))
 
     def change(self, request: Any, context: Any) -> Any:
         """Answer a mutation with what the test prepared: an operation, or a status to refuse it with."""
@@ -468,7 +468,7 @@ class Daemon:
         return [request for request in self.requests if isinstance(request, kind)]
 
     def start(self) -> None:
-        server = self._server
+        server = self.server
         apps_pb2_grpc.add_AppsServicer_to_server(Apps(self), server)
         base_making_pb2_grpc.add_BaseMakingServicer_to_server(BaseMaking(self), server)
         bases_pb2_grpc.add_BasesServicer_to_server(Bases(self), server)
@@ -497,4 +497,4 @@ class Daemon:
         server.start()
 
     def stop(self) -> None:
-        self._server.stop(None).wait()
+        self.server.stop(None).wait()

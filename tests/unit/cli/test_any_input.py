@@ -68,8 +68,8 @@ BESIDES = {
 # Options that are no use here: they end before anything is done, or wait for ever.
 ASIDE = {"help", "follow"}
 
-# Of these the end is another's: of a command in a jail, of a layer or a Zabbix that cannot be looked at.
-OTHERS = {"exec", "find", "zabbix"}
+# Of these the end is another's: of a command in a jail, of a layer, a host or a Zabbix that cannot be looked at.
+OTHERS = {"exec", "find", "pull", "zabbix"}
 
 # It serves until it is interrupted.
 ENDLESS = {("web",)}

@@ -14,6 +14,8 @@ import msgspec
 import pytest
 
 from jaild.backups.restores import Wanted
+from jaild.copies.exports import Wanted as Exported
+from jaild.copies.imports import Asked
 from jaild.model.jails.spec import Hooks, HttpHook, JailSpec, Volume
 from jaild.model.operation import Operation
 from tests.fakes.faults import Crash, Effect, Life, is_worth
@@ -147,6 +149,41 @@ async def restore_path(host: FakeHost) -> Operation:
     return await host.core.use_cases.restores.restore("web", wanted, validate_only=False, caller=caller())
 
 
+async def create_original(host: FakeHost) -> Operation:
+    spec = msgspec.structs.replace(SPEC, volumes={"cache": Volume(path="/var/cache")})
+    return await host.core.use_cases.jails.create("original", spec, stopped=False, validate_only=False, caller=caller())
+
+
+async def clone(host: FakeHost) -> Operation:
+    return await host.core.use_cases.copies.clones.clone("original", "web", caller=caller())
+
+
+async def snapshot_original(host: FakeHost) -> Operation:
+    """Have somebody snapshot the original, which ends at once."""
+    await host.zfs.snapshot("tank/jaild/jails/original", "nightly", recursive=True)
+    return await stop_nothing(host)
+
+
+async def stop_nothing(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.start("original", caller=caller())
+
+
+async def clone_at(host: FakeHost) -> Operation:
+    return await host.core.use_cases.copies.clones.clone("original", "web", at="nightly", caller=caller())
+
+
+async def export(host: FakeHost) -> Operation:
+    """Export the original to a file, which ends at once."""
+    stream = host.core.use_cases.copies.exports.export("original", Exported(), caller())
+    (host.folder / "export").write_bytes(b"".join([piece async for piece in stream]))
+    return await stop_nothing(host)
+
+
+async def import_(host: FakeHost) -> Operation:
+    imports, path = host.core.use_cases.copies.imports, host.folder / "export"
+    return await imports.read("web", str(path), Asked(), caller())
+
+
 async def start(host: FakeHost) -> Operation:
     return await host.core.use_cases.jails.start("web", caller=caller())
 
@@ -187,6 +224,9 @@ SCENARIOS = {
     "upgrade": Scenario(upgrade, (create, deploy)),
     "rollback": Scenario(roll_back, (create, deploy)),
     "delete": Scenario(delete, (create,), may_vanish=True),
+    "clone": Scenario(clone, (create_original,), may_vanish=True),
+    "clone at a snapshot": Scenario(clone_at, (create_original, snapshot_original), may_vanish=True),
+    "import": Scenario(import_, (create_original, export), may_vanish=True),
     "remove a volume": Scenario(remove_volume, (create_with_volume, configure_without_volume)),
     "take a snapshot": Scenario(take_snapshot, (create_with_volume,)),
     "remove a snapshot": Scenario(remove_snapshot, (with_snapshot,)),
@@ -263,7 +303,7 @@ class Trial:
             if host.probe.called[-1:] == ["/drain"] and invariants.running([host], "web"):
                 wrong.append("it serves, and was told last to drain")
         again = [] if not there and self.scenario.ask is delete else [self.scenario.ask]
-        if there and self.scenario.ask in {create, create_stopped}:
+        if there and self.scenario.ask in {create, create_stopped, clone, clone_at, import_}:
             again = [deploy]
         for ask in again:
             try:
@@ -287,7 +327,14 @@ class Trial:
 
     async def _left(self, host: FakeHost) -> list[str]:
         volumes = await host.core.use_cases.volumes.list("web") if self.scenario.ask is remove_volume else []
-        return [f"a volume is left: {volume}" for volume in volumes]
+        left = [f"a volume is left: {volume}" for volume in volumes]
+        if self.scenario.before[:1] == (create_original,):
+            left += await invariants.unserved([host], "original")
+            left += [f"{name} is left" for name in host.zfs.pool.filesystems if "/rehearsals/" in name]
+            kept = [s.name for s in await host.zfs.snapshots("tank/jaild/jails/original/data") if s.purpose]
+            clones = await host.zfs.clones("tank/jaild/jails/original")
+            left += [f"{name} is left" for name in kept if name not in clones]
+        return left
 
 
 @pytest.mark.parametrize("effect", ["error", "error after it took effect", "crash", "crash of the whole host"])

@@ -15,9 +15,9 @@ ACTIVE, FROZEN = Ownership.ACTIVE, Ownership.FROZEN
 
 # By standing: what may be done. READ always may.
 MAY = {
-    Standing.OWNED: "run on, tell, give up, stop, start, change, settle, test migration, replicate, migrate, give away"
-    ", delete, look into",
-    Standing.UNCONFIRMED: "run on, tell, give up, stop, look into",
+    Standing.OWNED: "run on, tell, give up, stop, start, change, settle, copy, test migration, replicate, migrate"
+    ", give away, delete, look into",
+    Standing.UNCONFIRMED: "run on, tell, give up, stop, copy, look into",
     Standing.SUPERSEDED: "delete, look into",
     Standing.FOREIGN: "delete, adopt, look into",
     Standing.FROZEN: "commit, look into",

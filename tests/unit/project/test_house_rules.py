@@ -39,6 +39,7 @@ ACTING = (
     *("jaild/engine/", "jaild/layers/", "jaild/jails/", "jaild/transfer/", "jaild/migration/", "jaild/replication/"),
     *(
         "jaild/backups/",
+        "jaild/copies/",
         "jaild/rollouts/",
         "jaild/evacuation/",
         "jaild/questions/",
@@ -96,6 +97,7 @@ TASKS = {
     "jaild/adapters/runtime/streaming.py": AWAITED,
     "jaild/adapters/zfs/ended.py": AWAITED,
     "jaild/adapters/zfs/streaming.py": AWAITED,
+    "jaild/adapters/system/filters.py": AWAITED,
 }
 
 

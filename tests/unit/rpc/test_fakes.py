@@ -9,6 +9,10 @@ import pytest
 
 from jaild.backups.restores import Restores
 from jaild.backups.snapshots import JailSnapshots
+from jaild.copies.clones import Clones
+from jaild.copies.exports import Exports
+from jaild.copies.imports import Imports
+from jaild.copies.incoming import Incoming
 from jaild.engine.events import Audit, Events
 from jaild.engine.operations import Operations
 from jaild.evacuation.service import Evacuations
@@ -68,6 +72,10 @@ REAL: dict[str, tuple[type, ...]] = {
     "boot": (Boot,),
     "evacuations": (Evacuations,),
     "rollouts": (Rollouts,),
+    "clones": (Clones,),
+    "exports": (Exports,),
+    "imports": (Imports,),
+    "incoming_exports": (Incoming,),
     "sinks": (EventSinks,),
     "incoming": (TargetMigration,),
     "parties": (Parties,),
