@@ -23,6 +23,7 @@ from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ociimages import OciImages
 from jaild.adapters.files.ballast import Ballast
 from jaild.adapters.files.host import HostFiles
+from jaild.adapters.files.jailtrees import HostJailTrees
 from jaild.adapters.files.remove import remove
 from jaild.adapters.files.room import Room
 from jaild.adapters.files.salvage_reader import HostFileTrees
@@ -112,6 +113,7 @@ def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runt
         runtime=runtime,
         files=files,
         file_trees=HostFileTrees(),
+        jail_trees=HostJailTrees(),
         archives=archives,
         images=OciImages(archives),
         userland=FreebsdUserland(processes, config.repositories),

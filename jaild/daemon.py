@@ -14,6 +14,8 @@ from jaild.evacuation import build as evacuation_room
 from jaild.evacuation.service import Evacuations
 from jaild.host import build as host_room
 from jaild.host.build import HostParts
+from jaild.jailfiles import build as jailfiles_room
+from jaild.jailfiles.service import JailFiles
 from jaild.jails import build as jails_room
 from jaild.jails.build import JailParts
 from jaild.layers import build as layers_room
@@ -44,6 +46,7 @@ class Core:
     transfer: TransferParts
     migration: MigrationParts
     replication: ReplicationParts
+    jail_files: JailFiles
     salvage: SalvageParts
     evacuations: Evacuations
     rollouts: Rollouts
@@ -78,6 +81,7 @@ def assemble(ports: Ports, place: Place) -> Core:
     transfer = transfer_room.build(engine, layers, jails)
     migration = migration_room.build(engine, jails, transfer)
     replication = replication_room.build(engine, jails, transfer, migration)
+    jail_files = jailfiles_room.build(engine, jails)
     salvage = salvage_room.build(engine, jails, transfer, migration)
     evacuations = evacuation_room.build(engine, transfer, migration)
     rollouts = rollout_room.build(engine, jails)
@@ -93,6 +97,7 @@ def assemble(ports: Ports, place: Place) -> Core:
         transfer=transfer,
         migration=migration,
         replication=replication,
+        jail_files=jail_files,
         salvage=salvage,
         evacuations=evacuations,
         rollouts=rollouts,

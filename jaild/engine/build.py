@@ -28,6 +28,7 @@ from jaild.ports.configuration import Configuration
 from jaild.ports.files import Files
 from jaild.ports.filters import Filters
 from jaild.ports.images import Images
+from jaild.ports.jailtrees import JailTrees
 from jaild.ports.peer import Peers
 from jaild.ports.probe import HostProbe
 from jaild.ports.runtime import Runtime
@@ -48,6 +49,7 @@ class Ports:
     runtime: Runtime
     files: Files
     file_trees: FileTrees
+    jail_trees: JailTrees
     archives: Archives
     images: Images
     userland: Userland

@@ -11,8 +11,7 @@ each jail should be (`desired`) is not touched by either.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -24,6 +23,8 @@ from jaild.migration.build import MigrationParts
 from jaild.model import quantity
 from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails.authority import Intent
+from jaild.model.jails.bootorder import Groups, in_boot_order
+from jaild.model.jails.spec import Boot as BootSpec
 from jaild.model.layers.records import Desired
 from jaild.model.operation import Operation
 from jaild.model.problems import Plan
@@ -33,6 +34,7 @@ from jaild.transfer.build import TransferParts
 
 BOOT = Caller(actor="boot")
 HOST = "host"  # target of the operations
+_FIRST = BootSpec(order=0)  # of a jail whose spec cannot be read: it is stopped last
 
 
 class _ShutDown(msgspec.Struct, frozen=True):
@@ -123,8 +125,8 @@ class Boot:
 
         return await self._dispatcher.submit(HOST, "start-jails", caller, work, plan=plan)
 
-    def _to_start(self) -> list[tuple[int, list[str]]]:
-        return in_boot_order({e.name: _order(e) for e in self._inventory.jails.values() if self._should_start(e)})
+    def _to_start(self) -> Groups:
+        return _grouped(entry for entry in self._inventory.jails.values() if self._should_start(entry))
 
     def _should_start(self, entry: JailEntry) -> bool:
         if entry.record is None or entry.generation is None or entry.record.desired is not Desired.RUNNING:
@@ -151,10 +153,10 @@ class Boot:
             self._inventory.to_start.clear()
         return failed
 
-    def _await_turn(self, groups: list[tuple[int, list[str]]]) -> None:
+    def _await_turn(self, groups: Groups) -> None:
         self._inventory.to_start = {name for _, names in groups for name in names}
 
-    async def _start_groups(self, groups: list[tuple[int, list[str]]], failed: dict[str, str]) -> None:
+    async def _start_groups(self, groups: Groups, failed: dict[str, str]) -> None:
         for _, names in groups:
             if self._inventory.shut_down:  # somebody stops them already
                 break
@@ -217,8 +219,8 @@ class Boot:
 
         return await self._dispatcher.submit(HOST, "stop-jails", caller, work, plan=plan, while_held=True)
 
-    def _to_stop(self) -> list[tuple[int, list[str]]]:
-        return in_boot_order({entry.name: _order(entry) for entry in self._inventory.jails.values() if _runs(entry)})
+    def _to_stop(self) -> Groups:
+        return _grouped(entry for entry in self._inventory.jails.values() if _runs(entry))
 
     async def _stop_all(self, handle: Handle, until: float) -> None:
         stopping: dict[str, asyncio.Task[None]] = {}
@@ -290,12 +292,6 @@ class Boot:
         self._dispatcher.release()
 
 
-def in_boot_order(orders: Mapping[str, int]) -> list[tuple[int, list[str]]]:
-    """Return jails by boot order, lowest first, each order's by name. They are stopped from the end."""
-    ranked = sorted(orders, key=lambda name: (orders[name], name))
-    return [(order, list(names)) for order, names in groupby(ranked, key=lambda name: orders[name])]
-
-
 def share(left: float, timeouts: Sequence[float]) -> float:
     """Return how many of the `left` seconds the first of some groups is waited for.
 
@@ -311,15 +307,17 @@ def _runs(entry: JailEntry) -> bool:
     return entry.run is not None and entry.run.running
 
 
-def _order(entry: JailEntry) -> int:
-    return entry.generation.spec.boot.order if entry.generation is not None else 0
+def _grouped(entries: Iterable[JailEntry]) -> Groups:
+    boots = {entry.name: entry.generation.spec.boot if entry.generation is not None else _FIRST for entry in entries}
+    orders = {name: boot.order for name, boot in boots.items()}
+    return in_boot_order(orders, {name: boot.after for name, boot in boots.items()})
 
 
 def _plan(kind: str, steps: list[str]) -> Plan:
     return Plan(kind=kind, target=HOST, steps=tuple(steps), unchanged=not steps)
 
 
-def _steps(verb: str, groups: list[tuple[int, list[str]]]) -> list[str]:
+def _steps(verb: str, groups: Groups) -> list[str]:
     return [f"{verb} {', '.join(names)} (order {order})" for order, names in groups]
 
 

@@ -14,10 +14,11 @@ from jaild.jails.configuration import Configuration, Trees
 from jaild.jails.datasets import JailDatasets
 from jaild.model import layout, quantity
 from jaild.model.errors import NotFoundError
+from jaild.model.jails import bootorder, quotas, spec_changes
 from jaild.model.jails import network as netcheck
 from jaild.model.jails import policy_check as policycheck
-from jaild.model.jails import quotas, spec_changes
 from jaild.model.jails import validation as speccheck
+from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import Axis, Cutover, Draft, Revert, Rollback
 from jaild.model.jails.mounts import holder_of
 from jaild.model.jails.spec import SYSTEM_BOOT, JailSpec
@@ -79,6 +80,7 @@ class Planner:
         problems += _command(draft.spec, stack.manifest)
         problems += await self._runtime.examine(draft.spec, f"jails/{name}")
         problems += await self._mount_points(stack, draft.spec)
+        problems += self._boot(name, draft.spec)
         if current is not None:
             problems += _removed_volumes(current.spec, draft.spec)
             problems += [] if draft.kind == Rollback.kind else self._downgrade(current, stack.base.record)
@@ -103,6 +105,17 @@ class Planner:
             accepted=accepted,
         )
         return Prepared(_from(current, plan, draft.spec), draft, trees)
+
+    def _boot(self, name: str, spec: JailSpec) -> list[Problem]:
+        if not spec.boot.after:
+            return []
+        others = {
+            entry.name: entry.generation.spec.boot
+            for entry in self._inventory.jails.values()
+            if entry.generation is not None and entry.name != name and self._inventory.may(entry, Intent.RUN_ON)
+        }
+        after = {other: boot.after for other, boot in others.items()} | {name: spec.boot.after}
+        return bootorder.problems(name, after, {other: boot.autostart for other, boot in others.items()} | {name: True})
 
     async def _accepted_before(self, entry: JailEntry | None, draft: Draft) -> tuple[Accepted, ...]:
         """Return what was accepted of the same base and release: that is not asked again at each change."""

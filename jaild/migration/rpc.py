@@ -58,8 +58,18 @@ class MigrationsServicer:
             validate_only=request.validate_only,
             caller=auth.current(request.request_id),
             deadline=moments.seconds(request.deadline, "deadline") if request.HasField("deadline") else None,
+            bandwidth=request.bandwidth,
         )
         return self._messages.of(operation)
+
+    async def SetMigrationBandwidth(  # noqa: N802
+        self, request: migrations_pb2.SetMigrationBandwidthRequest, _: Context
+    ) -> migrations_pb2.Migration:
+        """Change how fast one may send."""
+        migration = names.migration(request.name)
+        return migration_message(
+            await self._migrations.cap(migration, request.bandwidth, validate_only=request.validate_only)
+        )
 
     async def GetMigration(  # noqa: N802
         self, request: migrations_pb2.GetMigrationRequest, _: Context
@@ -255,6 +265,7 @@ def migration_message(view: MigrationView) -> migrations_pb2.Migration:
         rounds=view.rounds,
         predicted_downtime=moments.duration(view.predicted),
         predicted_at_least=view.predicted_at_least,
+        bandwidth=view.bandwidth,
         downtime=moments.duration(view.downtime),
         downtime_parts=_parts(view.parts),
         message=view.message,

@@ -13,7 +13,7 @@ from jaild.jails.build import JailParts
 from jaild.migration.session import Terms
 from jaild.migration.source import SourceMigration
 from jaild.migration.testing import MigrationTest
-from jaild.model.errors import AbortedError, FailedPreconditionError
+from jaild.model.errors import AbortedError, FailedPreconditionError, InvalidArgumentError
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.journal import Journal, Phase
@@ -62,11 +62,14 @@ class Migrations:
         validate_only: bool,
         caller: Caller,
         deadline: float | None = None,
+        bandwidth: int = 0,
     ) -> Operation:
         """Move a jail to a peer; the downtime is to stay within `max_downtime` seconds.
 
-        `deadline`: seconds after which it is given up, with the jail as it was; None for never.
+        `deadline`: seconds after which it is given up, with the jail as it was; None for never. `bandwidth`: bytes per
+        second that it may send; 0 for no cap.
         """
+        _require_bandwidth(bandwidth)
         duplicate = await self._operations.duplicate(caller, "migrate", f"jails/{jail}")
         if duplicate is not None:
             return duplicate
@@ -81,6 +84,7 @@ class Migrations:
             max_downtime=max_downtime,
             proceed_over_budget=proceed_over_budget,
             deadline=deadline,
+            bandwidth=bandwidth,
             intent=Intent.MIGRATE,
             resumable=True,
         )
@@ -90,6 +94,24 @@ class Migrations:
             return f"migrations/{await self._source.migrate(handle, terms)}"
 
         return await self._dispatcher.submit(f"jails/{jail}", "migrate", caller, work)
+
+    async def cap(self, migration: str, bandwidth: int, *, validate_only: bool) -> MigrationView:
+        """Let one that is under way from here send so many bytes per second from now on; 0 for no cap.
+
+        `InvalidArgumentError` (INVALID_BANDWIDTH), `FailedPreconditionError` (MIGRATION_NOT_UNDER_WAY).
+        """
+        _require_bandwidth(bandwidth)
+        view = self.get(migration)
+        journal = self._journals.find(migration, outgoing=True)
+        if journal is None:
+            raise FailedPreconditionError(
+                "MIGRATION_NOT_UNDER_WAY",
+                f"migration {migration} came to this host, which sends nothing of it",
+                hint=f"ask on {view.source}",
+                resource=f"migrations/{migration}",
+            )
+        await self._source.cap(journal, bandwidth, validate_only=validate_only)
+        return msgspec.structs.replace(self.get(migration), bandwidth=bandwidth)
 
     async def test(
         self,
@@ -173,6 +195,11 @@ class Migrations:
             return journal, None
         is_its = entry.record.migration == view.id and entry.record.state is Ownership.MOVED
         return journal, entry if is_its else None
+
+
+def _require_bandwidth(bandwidth: int) -> None:
+    if bandwidth < 0:
+        raise InvalidArgumentError("INVALID_BANDWIDTH", "a bandwidth below 0", hint="give 0 for no cap, or more")
 
 
 def _of_test(plan: Plan, target: str, *, keep_copy: bool) -> Plan:

@@ -68,6 +68,7 @@ class Terms:
     max_downtime: float = 5.0  # seconds
     proceed_over_budget: bool = False  # go on although more are predicted
     deadline: float | None = None  # seconds, after which it is given up; None for never
+    bandwidth: int = 0  # bytes per second; 0 for no cap of its own
     resumable: bool = False  # the next daemon goes on with it
     intent: Intent = Intent.GIVE_AWAY
     keep_copy: bool = False  # of a test migration
@@ -120,6 +121,11 @@ class MigrationSession(saga.Attempt):
             raise TypeError(self.entry.name)
         return self.entry.generation
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has a journal."""
+        return hasattr(self, "journal")
+
     # -- what is known of it
 
     def open(self, examined: Examined) -> None:
@@ -137,6 +143,7 @@ class MigrationSession(saga.Attempt):
             operation=self.handle.id,
             max_downtime=terms.max_downtime,
             proceed_over_budget=terms.proceed_over_budget,
+            bandwidth=terms.bandwidth,
             time_left=terms.deadline or None,
             counted_at=self.home.clock.monotonic(),
             created=now,

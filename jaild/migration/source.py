@@ -13,7 +13,8 @@ its successor goes on (`recover`); what it finds frozen is given up.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import msgspec
@@ -28,7 +29,7 @@ from jaild.jails.build import JailParts
 from jaild.migration.cutover import Cutover
 from jaild.migration.precopy import Precopy
 from jaild.migration.session import HANDOVER_TIMED_OUT, Home, MigrationSession, Terms
-from jaild.model.errors import AbortedError, JaildError
+from jaild.model.errors import AbortedError, FailedPreconditionError, JaildError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import JailRecord, Ownership
@@ -39,6 +40,7 @@ from jaild.model.operation import Operation, Stop
 from jaild.model.replication.protocol import Supersession
 from jaild.rpc import correlation
 from jaild.transfer.build import TransferParts
+from jaild.transfer.sender import RateLimiter
 from jaild.transfer.snapshots import MigrationSnapshots
 
 Wait = Callable[[], Awaitable[bool]]
@@ -71,6 +73,7 @@ class SourceMigration:
         self._dispatcher = engine.dispatcher
         self._supervisor = engine.supervisor
         self._events = engine.events
+        self._sessions: dict[str, MigrationSession] = {}  # under way, by the jail's name
         self._log = structlog.get_logger("jaild.source_migration")
         preflight, self._connect, layers = self.opening()
         rounds = _sending("precopy", self._until_it_may_be_frozen, Precopy.told)
@@ -122,8 +125,43 @@ class SourceMigration:
     async def migrate(self, handle: Handle, terms: Terms) -> str:
         """Move the jail; return the migration's id. On failure it is here as before."""
         session = self.session(handle, terms)
-        await self._sagas.carry_out(self._saga, session)
+        with self._under_way(session, terms.jail, terms.bandwidth):
+            await self._sagas.carry_out(self._saga, session)
         return self.moved(session)
+
+    @contextmanager
+    def _under_way(self, session: MigrationSession, jail: str, bandwidth: int) -> Iterator[None]:
+        """Let its streams take so many bytes per second, or what `cap` says meanwhile."""
+        self._sessions[jail] = session
+        if bandwidth:
+            self._sender.hold([jail], RateLimiter(bandwidth, self._home.clock))
+        try:
+            yield
+        finally:
+            del self._sessions[jail]
+            if session.is_open and session.journal.bandwidth:
+                self._sender.free([jail])
+
+    async def cap(self, journal: Journal, bandwidth: int, *, validate_only: bool) -> None:
+        """Let a migration that is under way send so many bytes per second from now on; 0 for no cap.
+
+        `FailedPreconditionError` (MIGRATION_NOT_UNDER_WAY).
+        """
+        session = self._sessions.get(journal.jail)
+        if session is None or not session.is_open or session.id != journal.id:
+            raise FailedPreconditionError(
+                "MIGRATION_NOT_UNDER_WAY",
+                f"migration {journal.id} is {journal.phase} here, and sends nothing",
+                hint="ask on its source while it sends: jailctl migration ls",
+                resource=f"migrations/{journal.id}",
+            )
+        if validate_only:
+            return
+        if bandwidth:
+            self._sender.hold([journal.jail], RateLimiter(bandwidth, self._home.clock))
+        else:
+            self._sender.free([journal.jail])
+        await session.write(bandwidth=bandwidth)
 
     def moved(self, session: MigrationSession) -> str:
         """Tell whoever should know that the target owns it; return the migration's id.
@@ -331,7 +369,8 @@ class SourceMigration:
         newest = await MigrationSnapshots(self._zfs, entry.dataset).newest(journal.id)
         if newest is not None:
             session.number, session.pending = newest[0] + 1, newest[1]
-        await self._sagas.carry_out(self._saga, session, since=self._connect)
+        with self._under_way(session, journal.jail, journal.bandwidth):
+            await self._sagas.carry_out(self._saga, session, since=self._connect)
         return self.moved(session)
 
     async def _end(self, journal: Journal, tell: Tell) -> None:

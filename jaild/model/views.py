@@ -173,6 +173,7 @@ class MigrationView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     rounds: int = 0
     predicted: float | None = None
     predicted_at_least: bool = False
+    bandwidth: int = 0  # on the source, bytes per second that it may send; 0 for no cap of its own
     downtime: float | None = None
     parts: Parts | None = None  # of it
     message: str = ""

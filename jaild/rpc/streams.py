@@ -52,14 +52,15 @@ GIVEN_UP = 120.0  # seconds that a use case is given to end after its sender has
 async def hand_on(
     requests: AsyncIterator[Any],
     context: Context,
-    use_case: Callable[[AsyncIterator[bytes]], Awaitable[_T]],
+    use_case: Callable[[AsyncIterator[Any]], Awaitable[_T]],
+    field: str = "chunk",
 ) -> _T:
     """Give the chunks to `use_case` and return what it returns, as soon as it does, whether it took all or none."""
     channel = _Channel()
     worker = asyncio.ensure_future(use_case(channel.chunks()))
     _workers.add(worker)
     worker.add_done_callback(_workers.discard)
-    reader = asyncio.create_task(_read(requests, context, channel))
+    reader = asyncio.create_task(_read(requests, context, channel, field))
     try:
         return await asyncio.shield(worker)
     except asyncio.CancelledError:
@@ -85,9 +86,9 @@ async def _ended(worker: asyncio.Future[Any]) -> None:
         _log.warning("upload given up", error=repr(error))
 
 
-async def _read(requests: AsyncIterator[Any], context: Context, channel: _Channel) -> None:
+async def _read(requests: AsyncIterator[Any], context: Context, channel: _Channel, field: str) -> None:
     try:
-        async for chunk in rest(requests):
+        async for chunk in rest(requests, field):
             await channel.put(chunk)
     except JaildError as error:
         channel.end(error)

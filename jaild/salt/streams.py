@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from jaild.client import READ_SECONDS, Api
+from jaild.model.filerecords import batches
 from jaild.salt import plain
-from jaild.v1 import builds_pb2, copies_pb2, events_pb2, jails_pb2
+from jaild.trees.messages import messages_of
+from jaild.trees.openat import opened
+from jaild.trees.reader import TreeReader
+from jaild.v1 import builds_pb2, copies_pb2, events_pb2, files_pb2, jails_pb2
 
 _CHUNK = 1 << 20
 
@@ -72,6 +76,20 @@ def executed(api: Api, start: jails_pb2.ExecStart, stdin: bytes = b"", timeout: 
         err += part.stderr
         status = part.exit_status if part.HasField("exit_status") else status
     return {"retcode": status, "stdout": out.decode(errors="replace"), "stderr": err.decode(errors="replace")}
+
+
+def written(api: Api, start: files_pb2.WriteFilesStart, source: Path) -> dict[str, Any]:
+    """Write a file or a folder of this machine into a jail. `OSError` if it cannot be read."""
+    place = source.resolve(strict=True)
+
+    def requests() -> Iterator[files_pb2.WriteFilesRequest]:
+        yield files_pb2.WriteFilesRequest(start=start)
+        with opened(place.parent) as folder:
+            for batch in batches(() if start.validate_only else TreeReader().entry(folder, place.name)):
+                yield files_pb2.WriteFilesRequest(records=files_pb2.FileRecords(records=messages_of(batch)))
+
+    found: dict[str, Any] = plain.data(api.files.WriteFiles(requests()))
+    return found
 
 
 def logged(api: Api, request: jails_pb2.TailLogsRequest) -> str:

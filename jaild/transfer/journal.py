@@ -144,6 +144,7 @@ def _view(journal: Journal, host_name: str) -> MigrationView:
         rounds=journal.rounds,
         predicted=journal.predicted,
         predicted_at_least=journal.predicted_at_least,
+        bandwidth=journal.bandwidth,
         downtime=journal.downtime,
         parts=journal.parts,
         message=journal.message,

@@ -151,12 +151,14 @@ class Restart(_message.Message):
     def __init__(self, policy: _Optional[str] = ..., max: _Optional[int] = ..., within: _Optional[float] = ..., backoff: _Optional[_Union[Backoff, _Mapping]] = ...) -> None: ...
 
 class Boot(_message.Message):
-    __slots__ = ("autostart", "order")
+    __slots__ = ("autostart", "order", "after")
     AUTOSTART_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
     autostart: bool
     order: int
-    def __init__(self, autostart: bool = ..., order: _Optional[int] = ...) -> None: ...
+    after: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, autostart: bool = ..., order: _Optional[int] = ..., after: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Stop(_message.Message):
     __slots__ = ("signal", "timeout")

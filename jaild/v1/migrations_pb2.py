@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from jaild.v1 import common_pb2 as jaild_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19jaild/v1/migrations.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\"\xba\x03\n\tMigration\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04jail\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\x10\n\x08outgoing\x18\x05 \x01(\x08\x12\r\n\x05phase\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\t \x01(\x03\x12\r\n\x05\x62ytes\x18\n \x01(\x03\x12\x0e\n\x06rounds\x18\x0b \x01(\x05\x12+\n\x08\x64owntime\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07message\x18\r \x01(\t\x12\x35\n\x12predicted_downtime\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0e\x64owntime_parts\x18\x0f \x01(\x0b\x32\x17.jaild.v1.DowntimeParts\x12\x1a\n\x12predicted_at_least\x18\x10 \x01(\x08\"\xc6\x03\n\rDowntimeParts\x12\'\n\x04stop\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05\x66lush\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08snapshot\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04send\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06verify\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06mounts\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05start\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\treadiness\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0b\x62\x65\x66ore_stop\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0b\x61\x66ter_start\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd0\x02\n\x0eMigrationStats\x12\r\n\x05moved\x18\x01 \x01(\x05\x12\x0f\n\x07\x61\x62orted\x18\x02 \x01(\x05\x12\r\n\x05thaws\x18\x03 \x01(\x05\x12\x32\n\tdowntimes\x18\x04 \x03(\x0b\x32\x1f.jaild.v1.MigrationStats.Bucket\x12/\n\x06\x65rrors\x18\x05 \x03(\x0b\x32\x1f.jaild.v1.MigrationStats.Bucket\x12\x32\n\x0fmedian_downtime\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10longest_downtime\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\x41\n\x06\x42ucket\x12(\n\x05\x62\x65low\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\"\x1a\n\x18GetMigrationStatsRequest\"\xe6\x01\n\x12MigrateJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12/\n\x0cmax_downtime\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13proceed_over_budget\x18\x04 \x01(\x08\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12+\n\x08\x64\x65\x61\x64line\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"#\n\x13GetMigrationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\">\n\x15ListMigrationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Z\n\x16ListMigrationsResponse\x12\'\n\nmigrations\x18\x01 \x03(\x0b\x32\x13.jaild.v1.Migration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x18\x46inalizeMigrationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x32\xef\x03\n\nMigrations\x12m\n\x0bMigrateJail\x12\x1c.jaild.v1.MigrateJailRequest\x1a\x1d.google.longrunning.Operation\"!\xca\x41\x1e\n\tMigration\x12\x11OperationMetadata\x12\x42\n\x0cGetMigration\x12\x1d.jaild.v1.GetMigrationRequest\x1a\x13.jaild.v1.Migration\x12S\n\x0eListMigrations\x12\x1f.jaild.v1.ListMigrationsRequest\x1a .jaild.v1.ListMigrationsResponse\x12Q\n\x11GetMigrationStats\x12\".jaild.v1.GetMigrationStatsRequest\x1a\x18.jaild.v1.MigrationStats\x12\x85\x01\n\x11\x46inalizeMigration\x12\".jaild.v1.FinalizeMigrationRequest\x1a\x1d.google.longrunning.Operation\"-\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19jaild/v1/migrations.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\"\xcd\x03\n\tMigration\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04jail\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\x10\n\x08outgoing\x18\x05 \x01(\x08\x12\r\n\x05phase\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\t \x01(\x03\x12\r\n\x05\x62ytes\x18\n \x01(\x03\x12\x0e\n\x06rounds\x18\x0b \x01(\x05\x12+\n\x08\x64owntime\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07message\x18\r \x01(\t\x12\x35\n\x12predicted_downtime\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0e\x64owntime_parts\x18\x0f \x01(\x0b\x32\x17.jaild.v1.DowntimeParts\x12\x1a\n\x12predicted_at_least\x18\x10 \x01(\x08\x12\x11\n\tbandwidth\x18\x11 \x01(\x03\"\xc6\x03\n\rDowntimeParts\x12\'\n\x04stop\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05\x66lush\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08snapshot\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04send\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06verify\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06mounts\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05start\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\treadiness\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0b\x62\x65\x66ore_stop\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0b\x61\x66ter_start\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd0\x02\n\x0eMigrationStats\x12\r\n\x05moved\x18\x01 \x01(\x05\x12\x0f\n\x07\x61\x62orted\x18\x02 \x01(\x05\x12\r\n\x05thaws\x18\x03 \x01(\x05\x12\x32\n\tdowntimes\x18\x04 \x03(\x0b\x32\x1f.jaild.v1.MigrationStats.Bucket\x12/\n\x06\x65rrors\x18\x05 \x03(\x0b\x32\x1f.jaild.v1.MigrationStats.Bucket\x12\x32\n\x0fmedian_downtime\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10longest_downtime\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\x41\n\x06\x42ucket\x12(\n\x05\x62\x65low\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\"\x1a\n\x18GetMigrationStatsRequest\"\xf9\x01\n\x12MigrateJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12/\n\x0cmax_downtime\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13proceed_over_budget\x18\x04 \x01(\x08\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12+\n\x08\x64\x65\x61\x64line\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tbandwidth\x18\t \x01(\x03\"V\n\x1cSetMigrationBandwidthRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tbandwidth\x18\x02 \x01(\x03\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"#\n\x13GetMigrationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\">\n\x15ListMigrationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Z\n\x16ListMigrationsResponse\x12\'\n\nmigrations\x18\x01 \x03(\x0b\x32\x13.jaild.v1.Migration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x18\x46inalizeMigrationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x32\xc5\x04\n\nMigrations\x12m\n\x0bMigrateJail\x12\x1c.jaild.v1.MigrateJailRequest\x1a\x1d.google.longrunning.Operation\"!\xca\x41\x1e\n\tMigration\x12\x11OperationMetadata\x12\x42\n\x0cGetMigration\x12\x1d.jaild.v1.GetMigrationRequest\x1a\x13.jaild.v1.Migration\x12S\n\x0eListMigrations\x12\x1f.jaild.v1.ListMigrationsRequest\x1a .jaild.v1.ListMigrationsResponse\x12Q\n\x11GetMigrationStats\x12\".jaild.v1.GetMigrationStatsRequest\x1a\x18.jaild.v1.MigrationStats\x12T\n\x15SetMigrationBandwidth\x12&.jaild.v1.SetMigrationBandwidthRequest\x1a\x13.jaild.v1.Migration\x12\x85\x01\n\x11\x46inalizeMigration\x12\".jaild.v1.FinalizeMigrationRequest\x1a\x1d.google.longrunning.Operation\"-\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,25 +41,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MIGRATIONS'].methods_by_name['FinalizeMigration']._loaded_options = None
   _globals['_MIGRATIONS'].methods_by_name['FinalizeMigration']._serialized_options = b'\312A*\n\025google.protobuf.Empty\022\021OperationMetadata'
   _globals['_MIGRATION']._serialized_start=194
-  _globals['_MIGRATION']._serialized_end=636
-  _globals['_DOWNTIMEPARTS']._serialized_start=639
-  _globals['_DOWNTIMEPARTS']._serialized_end=1093
-  _globals['_MIGRATIONSTATS']._serialized_start=1096
-  _globals['_MIGRATIONSTATS']._serialized_end=1432
-  _globals['_MIGRATIONSTATS_BUCKET']._serialized_start=1367
-  _globals['_MIGRATIONSTATS_BUCKET']._serialized_end=1432
-  _globals['_GETMIGRATIONSTATSREQUEST']._serialized_start=1434
-  _globals['_GETMIGRATIONSTATSREQUEST']._serialized_end=1460
-  _globals['_MIGRATEJAILREQUEST']._serialized_start=1463
-  _globals['_MIGRATEJAILREQUEST']._serialized_end=1693
-  _globals['_GETMIGRATIONREQUEST']._serialized_start=1695
-  _globals['_GETMIGRATIONREQUEST']._serialized_end=1730
-  _globals['_LISTMIGRATIONSREQUEST']._serialized_start=1732
-  _globals['_LISTMIGRATIONSREQUEST']._serialized_end=1794
-  _globals['_LISTMIGRATIONSRESPONSE']._serialized_start=1796
-  _globals['_LISTMIGRATIONSRESPONSE']._serialized_end=1886
-  _globals['_FINALIZEMIGRATIONREQUEST']._serialized_start=1888
-  _globals['_FINALIZEMIGRATIONREQUEST']._serialized_end=1971
-  _globals['_MIGRATIONS']._serialized_start=1974
-  _globals['_MIGRATIONS']._serialized_end=2469
+  _globals['_MIGRATION']._serialized_end=655
+  _globals['_DOWNTIMEPARTS']._serialized_start=658
+  _globals['_DOWNTIMEPARTS']._serialized_end=1112
+  _globals['_MIGRATIONSTATS']._serialized_start=1115
+  _globals['_MIGRATIONSTATS']._serialized_end=1451
+  _globals['_MIGRATIONSTATS_BUCKET']._serialized_start=1386
+  _globals['_MIGRATIONSTATS_BUCKET']._serialized_end=1451
+  _globals['_GETMIGRATIONSTATSREQUEST']._serialized_start=1453
+  _globals['_GETMIGRATIONSTATSREQUEST']._serialized_end=1479
+  _globals['_MIGRATEJAILREQUEST']._serialized_start=1482
+  _globals['_MIGRATEJAILREQUEST']._serialized_end=1731
+  _globals['_SETMIGRATIONBANDWIDTHREQUEST']._serialized_start=1733
+  _globals['_SETMIGRATIONBANDWIDTHREQUEST']._serialized_end=1819
+  _globals['_GETMIGRATIONREQUEST']._serialized_start=1821
+  _globals['_GETMIGRATIONREQUEST']._serialized_end=1856
+  _globals['_LISTMIGRATIONSREQUEST']._serialized_start=1858
+  _globals['_LISTMIGRATIONSREQUEST']._serialized_end=1920
+  _globals['_LISTMIGRATIONSRESPONSE']._serialized_start=1922
+  _globals['_LISTMIGRATIONSRESPONSE']._serialized_end=2012
+  _globals['_FINALIZEMIGRATIONREQUEST']._serialized_start=2014
+  _globals['_FINALIZEMIGRATIONREQUEST']._serialized_end=2097
+  _globals['_MIGRATIONS']._serialized_start=2100
+  _globals['_MIGRATIONS']._serialized_end=2681
 # @@protoc_insertion_point(module_scope)

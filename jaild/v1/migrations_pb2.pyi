@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Migration(_message.Message):
-    __slots__ = ("name", "jail", "source", "target", "outgoing", "phase", "create_time", "update_time", "epoch", "bytes", "rounds", "downtime", "message", "predicted_downtime", "downtime_parts", "predicted_at_least")
+    __slots__ = ("name", "jail", "source", "target", "outgoing", "phase", "create_time", "update_time", "epoch", "bytes", "rounds", "downtime", "message", "predicted_downtime", "downtime_parts", "predicted_at_least", "bandwidth")
     NAME_FIELD_NUMBER: _ClassVar[int]
     JAIL_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,7 @@ class Migration(_message.Message):
     PREDICTED_DOWNTIME_FIELD_NUMBER: _ClassVar[int]
     DOWNTIME_PARTS_FIELD_NUMBER: _ClassVar[int]
     PREDICTED_AT_LEAST_FIELD_NUMBER: _ClassVar[int]
+    BANDWIDTH_FIELD_NUMBER: _ClassVar[int]
     name: str
     jail: str
     source: str
@@ -45,7 +46,8 @@ class Migration(_message.Message):
     predicted_downtime: _duration_pb2.Duration
     downtime_parts: DowntimeParts
     predicted_at_least: bool
-    def __init__(self, name: _Optional[str] = ..., jail: _Optional[str] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., outgoing: bool = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., message: _Optional[str] = ..., predicted_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., downtime_parts: _Optional[_Union[DowntimeParts, _Mapping]] = ..., predicted_at_least: bool = ...) -> None: ...
+    bandwidth: int
+    def __init__(self, name: _Optional[str] = ..., jail: _Optional[str] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., outgoing: bool = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., message: _Optional[str] = ..., predicted_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., downtime_parts: _Optional[_Union[DowntimeParts, _Mapping]] = ..., predicted_at_least: bool = ..., bandwidth: _Optional[int] = ...) -> None: ...
 
 class DowntimeParts(_message.Message):
     __slots__ = ("stop", "flush", "snapshot", "send", "verify", "mounts", "start", "readiness", "before_stop", "after_start")
@@ -101,7 +103,7 @@ class GetMigrationStatsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class MigrateJailRequest(_message.Message):
-    __slots__ = ("name", "target", "max_downtime", "proceed_over_budget", "etag", "request_id", "validate_only", "deadline")
+    __slots__ = ("name", "target", "max_downtime", "proceed_over_budget", "etag", "request_id", "validate_only", "deadline", "bandwidth")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     MAX_DOWNTIME_FIELD_NUMBER: _ClassVar[int]
@@ -110,6 +112,7 @@ class MigrateJailRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    BANDWIDTH_FIELD_NUMBER: _ClassVar[int]
     name: str
     target: str
     max_downtime: _duration_pb2.Duration
@@ -118,7 +121,18 @@ class MigrateJailRequest(_message.Message):
     request_id: str
     validate_only: bool
     deadline: _duration_pb2.Duration
-    def __init__(self, name: _Optional[str] = ..., target: _Optional[str] = ..., max_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., proceed_over_budget: bool = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., deadline: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    bandwidth: int
+    def __init__(self, name: _Optional[str] = ..., target: _Optional[str] = ..., max_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., proceed_over_budget: bool = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., deadline: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., bandwidth: _Optional[int] = ...) -> None: ...
+
+class SetMigrationBandwidthRequest(_message.Message):
+    __slots__ = ("name", "bandwidth", "validate_only")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BANDWIDTH_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    bandwidth: int
+    validate_only: bool
+    def __init__(self, name: _Optional[str] = ..., bandwidth: _Optional[int] = ..., validate_only: bool = ...) -> None: ...
 
 class GetMigrationRequest(_message.Message):
     __slots__ = ("name",)

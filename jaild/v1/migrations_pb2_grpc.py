@@ -56,6 +56,11 @@ class MigrationsStub(object):
                 request_serializer=jaild_dot_v1_dot_migrations__pb2.GetMigrationStatsRequest.SerializeToString,
                 response_deserializer=jaild_dot_v1_dot_migrations__pb2.MigrationStats.FromString,
                 _registered_method=True)
+        self.SetMigrationBandwidth = channel.unary_unary(
+                '/jaild.v1.Migrations/SetMigrationBandwidth',
+                request_serializer=jaild_dot_v1_dot_migrations__pb2.SetMigrationBandwidthRequest.SerializeToString,
+                response_deserializer=jaild_dot_v1_dot_migrations__pb2.Migration.FromString,
+                _registered_method=True)
         self.FinalizeMigration = channel.unary_unary(
                 '/jaild.v1.Migrations/FinalizeMigration',
                 request_serializer=jaild_dot_v1_dot_migrations__pb2.FinalizeMigrationRequest.SerializeToString,
@@ -96,6 +101,14 @@ class MigrationsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetMigrationBandwidth(self, request, context):
+        """Changes how fast a migration that is under way may send, on its source: from the next piece of its streams on, also after a
+        restart of the daemon. FAILED_PRECONDITION: MIGRATION_NOT_UNDER_WAY. INVALID_ARGUMENT: INVALID_BANDWIDTH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FinalizeMigration(self, request, context):
         """Frees the copy that the source kept of a jail that moved away. Moving it back is a full copy after that. Response: Empty.
         """
@@ -125,6 +138,11 @@ def add_MigrationsServicer_to_server(servicer, server):
                     servicer.GetMigrationStats,
                     request_deserializer=jaild_dot_v1_dot_migrations__pb2.GetMigrationStatsRequest.FromString,
                     response_serializer=jaild_dot_v1_dot_migrations__pb2.MigrationStats.SerializeToString,
+            ),
+            'SetMigrationBandwidth': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetMigrationBandwidth,
+                    request_deserializer=jaild_dot_v1_dot_migrations__pb2.SetMigrationBandwidthRequest.FromString,
+                    response_serializer=jaild_dot_v1_dot_migrations__pb2.Migration.SerializeToString,
             ),
             'FinalizeMigration': grpc.unary_unary_rpc_method_handler(
                     servicer.FinalizeMigration,
@@ -241,6 +259,33 @@ class Migrations(object):
             '/jaild.v1.Migrations/GetMigrationStats',
             jaild_dot_v1_dot_migrations__pb2.GetMigrationStatsRequest.SerializeToString,
             jaild_dot_v1_dot_migrations__pb2.MigrationStats.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetMigrationBandwidth(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jaild.v1.Migrations/SetMigrationBandwidth',
+            jaild_dot_v1_dot_migrations__pb2.SetMigrationBandwidthRequest.SerializeToString,
+            jaild_dot_v1_dot_migrations__pb2.Migration.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,6 +19,7 @@ class UseCases:
         self.staging = core.jails.staging
         self.stats = core.jails.stats
         self.volumes = core.jails.volumes
+        self.jail_files = core.jail_files
         self.migrations = core.migration.migrations
         self.incoming = core.migration.target
         self.promotions = core.replication.promotions

@@ -13,6 +13,7 @@ from jaild import daemon
 from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ociimages import OciImages
 from jaild.adapters.files.host import HostFiles
+from jaild.adapters.files.jailtrees import HostJailTrees
 from jaild.adapters.files.room import Room
 from jaild.adapters.files.salvage_reader import HostFileTrees
 from jaild.adapters.files.uploads import UploadFolder
@@ -178,6 +179,7 @@ class InProcessHost:
             runtime=mortal(runtime, "runtime"),
             files=mortal(self.files, "files", _CHANGING),
             file_trees=mortal(self.trees, "trees", none),
+            jail_trees=HostJailTrees(),
             archives=archives,
             images=OciImages(archives),
             userland=FreebsdUserland(self.programs, self.folder / "repos", conf=self.folder / "freebsd-update.conf"),

@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from jaild.adapters.files.openat import look, names_in, opened
 from jaild.model.errors import DataLossError, InvalidArgumentError
 from jaild.model.layers import ociimage
 from jaild.model.layers.archive import Checker, Entry, EntryKind, Listing, Policy, shown
+from jaild.trees.openat import look, names_in, opened
 
 _MAX_LINKS = 40  # as the kernels' MAXSYMLINKS
 _HINT = "build the image again"

@@ -13,10 +13,10 @@ import stat
 from collections import defaultdict
 from pathlib import Path
 
-from jaild.adapters.files.openat import CHANGED, NotAFileError, TreeRoom, look, names_in, opened, reading
 from jaild.model import bounds
 from jaild.model.errors import AbortedError, AlreadyExistsError, FailedPreconditionError, InvalidArgumentError
 from jaild.model.etc.tree import Entry, Kind, Tree
+from jaild.trees.openat import CHANGED, NotAFileError, TreeRoom, look, names_in, opened, reading
 
 LIMIT = bounds.TREE_BYTES  # a configuration is far smaller, and it is held in memory three times
 _PIECE = 1 << 20

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaild.adapters.files import filecopy
-from jaild.adapters.files.openat import look, names_in, opened, reading
 from jaild.adapters.files.remove import remove_within
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.etc.tree import Entry, Kind, Tree
+from jaild.trees.openat import look, names_in, opened, reading
 
 _FORMATS = {Kind.FILE: stat.S_IFREG, Kind.LINK: stat.S_IFLNK, Kind.DIRECTORY: stat.S_IFDIR}
 

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaild.adapters.files import packagedbs
-from jaild.adapters.files.openat import CHANGED, NotAFileError, reading
 from jaild.model import bounds, quantity
 from jaild.model.contents.index import Contents, FileSums, Indexed, libraries_of
 from jaild.model.errors import CancelledError
 from jaild.model.layers.libraries import Libraries
+from jaild.trees.openat import CHANGED, NotAFileError, reading
 
 
 def index(root: Path, *, prefix: str, libraries: Libraries, stopped: threading.Event) -> Indexed:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaild.adapters.files import filecopy
-from jaild.adapters.files.openat import DEEPEST, look, names_in, opened, reading, too_deep
 from jaild.model.errors import CancelledError, FailedPreconditionError
+from jaild.trees.openat import DEEPEST, look, names_in, opened, reading, too_deep
 
 
 def copy(source: Path, destination: Path, stopped: threading.Event, *, without: Collection[str] = ()) -> None:

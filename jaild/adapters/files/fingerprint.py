@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jaild.adapters.files.openat import CHANGED, NotAFileError, TreeRoom, look, names_in, opened, reading
 from jaild.model import bounds
+from jaild.trees.openat import CHANGED, NotAFileError, TreeRoom, look, names_in, opened, reading
 
 # Some file systems keep times by the second (seen: zfs-fuse 0.7): within one, times do not tell a change from the next.
 _MOMENT = 2.0  # seconds

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from jaild.adapters.files.openat import look, opened
 from jaild.model.errors import FailedPreconditionError
 from jaild.ports.files import NewFolder
+from jaild.trees.openat import look, opened
 
 
 def make(root: Path, wanted: NewFolder) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from jaild.adapters.files.openat import StepError, look, names_in, reached
+from jaild.trees.openat import StepError, look, names_in, reached
 
 
 def matching(root: Path, patterns: Sequence[str]) -> Iterator[str]:

@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 
 from jaild.adapters.files import filecopy
-from jaild.adapters.files.openat import look, names_in, opened
 from jaild.model.errors import CancelledError, InvalidArgumentError
+from jaild.trees.openat import look, names_in, opened
 
 
 def overlay(source: Path, destination: Path, stopped: threading.Event) -> None:

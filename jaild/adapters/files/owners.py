@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jaild.adapters.files.openat import CHANGED, DEEPEST, look, names_in, opened
 from jaild.model.etc.renumber import Owned, Owners
+from jaild.trees.openat import CHANGED, DEEPEST, look, names_in, opened
 
 _SOME = 3  # paths that are told of each owner
 _MEANWHILE = CHANGED | {errno.ESTALE}

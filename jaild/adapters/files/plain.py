@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from jaild.adapters.files import spool
-from jaild.adapters.files.openat import opened, reading
 from jaild.model.errors import FailedPreconditionError, NotFoundError
+from jaild.trees.openat import opened, reading
 
 _OTHERS = 0o077
 

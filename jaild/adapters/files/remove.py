@@ -9,8 +9,8 @@ import stat
 from contextlib import ExitStack
 from pathlib import Path
 
-from jaild.adapters.files.openat import DEEPEST, Name, look, names_in, opened
 from jaild.model.errors import FailedPreconditionError
+from jaild.trees.openat import DEEPEST, Name, look, names_in, opened
 
 _FULL = frozenset({errno.ENOTEMPTY, errno.EEXIST})  # POSIX leaves the choice
 

@@ -10,7 +10,6 @@ from hashlib import sha256
 from pathlib import Path
 
 from jaild.adapters.files.errors import explain
-from jaild.adapters.files.openat import DEEPEST, look, names_in, opened, reading
 from jaild.adapters.files.salvage_writer import TreeWriter
 from jaild.model.salvage import (
     Data,
@@ -28,6 +27,7 @@ from jaild.model.salvage import (
     shown,
 )
 from jaild.ports.salvage import Written
+from jaild.trees.openat import DEEPEST, look, names_in, opened, reading
 
 _BLOCK = 128 << 10  # ZFS's usual recordsize: what is damaged is damaged by the record
 _SMALL = 4 << 10  # read one by one where a block fails

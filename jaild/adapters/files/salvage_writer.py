@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from jaild.adapters.files.openat import reached
 from jaild.model.salvage import Data, File, Folder, Hardlink, Pipe, Record, Symlink, Withdrawn, invalid
+from jaild.trees.openat import reached
 
 
 class TreeWriter:

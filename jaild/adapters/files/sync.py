@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaild.adapters.files import filecopy
-from jaild.adapters.files.openat import DEEPEST, StepError, reached, too_deep
 from jaild.adapters.files.remove import remove_within
 from jaild.model.errors import CancelledError, FailedPreconditionError, InternalError, NotFoundError
+from jaild.trees.openat import DEEPEST, StepError, reached, too_deep
 
 _PIECE = 1 << 20
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # a jail may have put a pipe there meanwhile

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaild.adapters.files.openat import DEEPEST, look, names_in, opened
+from jaild.trees.openat import DEEPEST, look, names_in, opened
 
 
 def added(before: Path, after: Path) -> Iterator[str]:

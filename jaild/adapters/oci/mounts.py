@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from jaild.adapters.files.errors import explained
-from jaild.adapters.files.openat import CHANGED, reached
 from jaild.adapters.oci import mount_syscalls as kernel
 from jaild.adapters.runtime import refusals, treepaths
 from jaild.adapters.system.own_thread import in_own_thread
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.jails.mounts import Mount, MountKind
+from jaild.trees.openat import CHANGED, reached
 
 _T = TypeVar("_T")
 

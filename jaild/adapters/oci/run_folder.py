@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from jaild.adapters.files.errors import explained
-from jaild.adapters.files.openat import DEEPEST, look, opened, reached, too_deep
 from jaild.model.jails.mounts import Mount
+from jaild.trees.openat import DEEPEST, look, opened, reached, too_deep
 
 PLACE = "/run"
 _MODE, _LOCK_MODE = 0o755, 0o1777  # as Debian has /run and /run/lock

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
-from jaild.adapters.files.openat import CHANGED, NotAFileError, StepError, look, reached, reading
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.model.jails.mounts import Mount
+from jaild.trees.openat import CHANGED, NotAFileError, StepError, look, reached, reading
 
 _LARGEST = 8 << 20  # bytes of an /etc file: more is not an /etc file
 

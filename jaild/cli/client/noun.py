@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import grpc
 from jaild.cli.client import contexts, ids, references
 from jaild.cli.client.connection import READ_SECONDS, connect
 from jaild.cli.client.group import Group
+from jaild.cli.client.selection import ELSEWHERE
 from jaild.cli.client.settings import Form, Settings, options
 from jaild.cli.output import render
 from jaild.cli.output.exits import Exit
@@ -19,11 +21,8 @@ from jaild.cli.output.human import printable
 from jaild.restraints import NotHeldBackError
 from jaild.v1 import host_pb2, jails_pb2
 
-_JAIL = jails_pb2.Jail
-# What is here of a jail is no more than a copy of another host's.
-_ELSEWHERE = frozenset(
-    {_JAIL.STATE_MOVED, _JAIL.STATE_STANDBY, _JAIL.STATE_FENCED, _JAIL.STATE_INCOMING, _JAIL.STATE_PREPARED}
-)
+# A command in a hint that leaves the jail to whoever reads it.
+_TO_FILL_IN = re.compile(r"(jailctl jail [a-z-]+ )NAME\b")
 
 
 class Verb(click.Command):
@@ -62,7 +61,7 @@ class Verb(click.Command):
                 self._follow(ctx, settings)
             return super().invoke(ctx)
         except grpc.RpcError as error:
-            failure = contexts.completed(from_rpc(error, settings.endpoint))
+            failure = self._completed(ctx, from_rpc(error, settings.endpoint))
             if settings.form is not Form.TABLE and failure.status is not None:
                 status = render.as_dict(failure.status)
                 try:
@@ -71,23 +70,35 @@ class Verb(click.Command):
                     raise failure from error
             raise failure from error
         except Failure as failure:
-            contexts.completed(failure)
+            self._completed(ctx, failure)
             raise
         except NotHeldBackError as error:
             raise not_held_back(error) from error
         except (KeyboardInterrupt, click.Abort) as error:
             raise Failure("interrupted", Exit.ABORTED) from error
 
-    def _follow(self, ctx: click.Context, settings: Settings) -> None:
-        """Turn to the host that owns the jail which is named, before anything is asked of this one, or read for it."""
+    def _jails(self, ctx: click.Context) -> set[str]:
+        """Return the full names of the jails that the command line names."""
         arguments = [ctx.params.get(each.name or "") for each in self.params if isinstance(each, click.Argument)]
         given = [name for each in arguments for name in (each if isinstance(each, tuple) else (each,))]
-        named = {name for name in given if isinstance(name, str) and name.startswith("jails/")}
+        return {name for name in given if isinstance(name, str) and name.startswith("jails/")}
+
+    def _completed(self, ctx: click.Context, failure: Failure) -> Failure:
+        """Return the failure with a hint that can be typed as it stands, as far as jailctl knows what was meant."""
+        named = self._jails(ctx)
+        if len(named) == 1:
+            jail = printable(references.short(named.pop()))
+            failure.hint = _TO_FILL_IN.sub(lambda found: found[1] + jail, failure.hint)
+        return contexts.completed(failure)
+
+    def _follow(self, ctx: click.Context, settings: Settings) -> None:
+        """Turn to the host that owns the jail which is named, before anything is asked of this one, or read for it."""
+        named = self._jails(ctx)
         if len(named) != 1:
             raise click.UsageError("--follow-owner goes with the name of one jail")
         with connect(settings) as api:
             jail = api.jails.GetJail(jails_pb2.GetJailRequest(name=named.pop()), timeout=READ_SECONDS)
-            if jail.state in _ELSEWHERE and jail.owner not in contexts.load().known:
+            if jail.state in ELSEWHERE and jail.owner not in contexts.load().known:
                 host = api.host.GetHost(host_pb2.GetHostRequest(), timeout=READ_SECONDS)
                 address = next((peer.address for peer in host.peer_addresses if peer.name == jail.owner), "")
                 raise Failure(
@@ -95,7 +106,7 @@ class Verb(click.Command):
                     Exit.USAGE,
                     hint=f"make it: {contexts.addition(jail.owner, address)}",
                 )
-        if jail.state in _ELSEWHERE:
+        if jail.state in ELSEWHERE:
             settings.address, settings.context = "", jail.owner
             click.echo(f"the jail is that of {printable(jail.owner)}: asking there", err=True)
 

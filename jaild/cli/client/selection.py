@@ -16,6 +16,12 @@ from jaild.model import filters
 from jaild.model.errors import InvalidArgumentError
 from jaild.v1 import jails_pb2
 
+_JAIL = jails_pb2.Jail
+# Of a jail that is in one of these states, what is here is no more than a copy of another host's.
+ELSEWHERE = frozenset(
+    {_JAIL.STATE_MOVED, _JAIL.STATE_STANDBY, _JAIL.STATE_FENCED, _JAIL.STATE_INCOMING, _JAIL.STATE_PREPARED}
+)
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 

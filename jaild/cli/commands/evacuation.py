@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
-from jaild.cli.client import complete, references
+from jaild.cli.client import comebacks, complete, references
+from jaild.cli.client.comebacks import Comeback
 from jaild.cli.client.connection import READ_SECONDS, Api, connect
 from jaild.cli.client.mutation import How, failed, finish, mutation, planning, tell_plan
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.client.waiting import Backoff, Waiter
-from jaild.cli.output import board, render
+from jaild.cli.output import board, problems, render
+from jaild.cli.output.exits import Exit
+from jaild.cli.output.failures import Failure
 from jaild.cli.output.human import duration, printable
 from jaild.cli.output.render import seconds
 from jaild.model import quantity
 from jaild.model.quantity import size
-from jaild.v1 import evacuations_pb2, host_pb2
+from jaild.v1 import common_pb2, evacuations_pb2, host_pb2, migrations_pb2
 
 _STATE = evacuations_pb2.JailMove
 
@@ -42,14 +47,19 @@ def drain(settings: Settings, *, reason: str, plan: bool) -> None:
 @planning
 @click.pass_obj
 def undrain(settings: Settings, *, plan: bool) -> None:
-    """Take jails again."""
+    """Take jails again; says which jails an evacuation took away, that may come back."""
     with connect(settings) as api:
-        before = _drain_now(api) if plan else None
+        before = api.host.GetHost(host_pb2.GetHostRequest(), timeout=READ_SECONDS)
+        away = comebacks.left(api, before)
         host = api.evacuations.UndrainHost(evacuations_pb2.UndrainHostRequest(validate_only=plan))
     if plan:
-        tell_plan(settings, "undrain", "host", *(() if before is None else ("take new jails and migrations again",)))
-        return
-    _say(settings, host, f"{host.name} takes jails again")
+        step = "take new jails and migrations again"
+        tell_plan(settings, "undrain", "host", *((step,) if before.HasField("drain") else ()))
+    else:
+        _say(settings, host, f"{host.name} takes jails again")
+    if away:
+        told = ", ".join(f"{short(each.jail)} ({each.host})" for each in away)
+        click.echo(printable(f"left by evacuation: {told}; to bring them back: jailctl host evacuate --back"), err=True)
 
 
 @click.command(
@@ -58,9 +68,11 @@ def undrain(settings: Settings, *, plan: bool) -> None:
     examples=(
         "host evacuate --to beta,gamma --plan",
         "host evacuate --to beta,gamma --parallel 4 --bandwidth 50M",
+        "host evacuate --back --plan",
     ),
 )
-@click.option("--to", "targets", type=references.hosts, required=True, metavar="HOST,...", help="Peers to move to.")
+@click.option("--to", "targets", type=references.hosts, metavar="HOST,...", help="Peers to move to.")
+@click.option("--back", is_flag=True, help="Bring back what the last evacuation took away, and take jails again.")
 @click.option("--parallel", type=click.IntRange(1, 32), default=2, show_default=True, help="Moves at a time.")
 @click.option("--bandwidth", type=references.rate, default="0", metavar="RATE", help="Bytes per second in all: 50M.")
 @click.option("--max-downtime", type=references.seconds, metavar="TIME", help="Longest downtime of each (default: 5s).")
@@ -70,14 +82,29 @@ def undrain(settings: Settings, *, plan: bool) -> None:
 def evacuate(
     settings: Settings,
     *,
-    targets: tuple[str, ...],
+    targets: tuple[str, ...] | None,
+    back: bool,
     parallel: int,
     bandwidth: int,
     max_downtime: float | None,
     proceed: bool,
     how: How,
 ) -> None:
-    """Drain the host and move all its jails to others; Ctrl-C takes back what still can be."""
+    """Drain the host and move all its jails to others; Ctrl-C takes back what still can be.
+
+    --back is for after the repair: it undrains the host, and asks each host that has one of the jails now to migrate it
+    here, by the context of that host's name.
+    """
+    if (targets is None) is not back:
+        raise click.UsageError("say where to with --to, or --back")
+    if targets is None:
+        common = migrations_pb2.MigrateJailRequest(
+            proceed_over_budget=proceed, bandwidth=bandwidth // parallel, request_id=how.request_id
+        )
+        if max_downtime is not None:
+            common.max_downtime.FromMilliseconds(round(max_downtime * 1000))
+        _bring_back(settings, common, parallel, how)
+        return
     request = evacuations_pb2.EvacuateHostRequest(
         targets=targets,
         parallel=parallel,
@@ -114,6 +141,69 @@ def evacuation(settings: Settings, *, name: str | None) -> None:
     if not found:
         raise click.ClickException("this host has never been evacuated")
     _report(settings, found[0])
+
+
+def _bring_back(settings: Settings, common: migrations_pb2.MigrateJailRequest, parallel: int, how: How) -> None:
+    """Undrain the host and bring its jails back, or show that as a plan. `Failure` unless all are here then."""
+    if not how.wait:
+        raise click.UsageError("--back waits for its moves: it is jailctl that asks several hosts for them")
+    with connect(settings) as api:
+        host = api.host.GetHost(host_pb2.GetHostRequest(), timeout=READ_SECONDS)
+        away = comebacks.left(api, host)
+        moves = comebacks.Comebacks(settings, host, common)
+        if how.plan:
+            moves.plan(away)
+            _tell_plan_back(settings, host, away)
+            return
+        api.evacuations.UndrainHost(evacuations_pb2.UndrainHostRequest())
+        moves.carry_out(away, parallel)
+    _tell_back(settings, away)
+
+
+def _tell_plan_back(settings: Settings, host: host_pb2.HostInfo, away: Sequence[Comeback]) -> None:
+    plan = common_pb2.Plan(kind="evacuate --back", target="host", unchanged=not (away or host.HasField("drain")))
+    if host.HasField("drain"):
+        plan.steps.append("take new jails and migrations again")
+    for each in away:
+        plan.steps.append(f"{short(each.jail)} from {each.host}")
+        plan.problems.extend(each.plan.problems if each.plan is not None else ())
+        if (why := each.failure) is not None:
+            plan.problems.add(
+                severity=common_pb2.SEVERITY_ERROR,
+                code=why.reason,
+                message=why.message,
+                subject=each.jail,
+                hint=why.hint,
+            )
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, plan)
+    else:
+        click.echo("\n".join(problems.plan_lines(plan)))
+    if problems.errors(plan):
+        raise Failure(
+            f"it would be refused: {problems.count(plan.problems)}", Exit.REFUSED, hint="see the problems above"
+        )
+
+
+def _tell_back(settings: Settings, away: Sequence[Comeback]) -> None:
+    missing = [each for each in away if each.failure is not None]
+    if settings.form is not Form.TABLE:
+        told = [{"jail": each.jail, "from": each.host, "back": each.failure is None} for each in away]
+        for each, row in zip(away, told, strict=True):
+            row.update({"reason": each.failure.reason, "message": each.failure.message} if each.failure else {})
+        render.document(settings.form, {"moves": told})
+    elif not away:
+        click.echo("no jail that left by evacuation is away", err=True)
+    else:
+        rows = [
+            (short(e.jail), e.host, "away" if e.failure else "back", e.failure.reason if e.failure else "")
+            for e in away
+        ]
+        render.table(("JAIL", "FROM", "STATE", "REASON"), rows)
+        for each in missing:
+            each.failure.show()  # type: ignore[union-attr]  # those that have one
+    if missing:
+        raise Failure(f"{len(missing)} of {len(away)} did not come back", Exit.ABORTED, hint="see each; then ask again")
 
 
 VERBS = (drain, undrain, evacuate, evacuation)

@@ -1,4 +1,4 @@
-"""`jailctl explain`: what may stand in a spec and in a manifest; nothing is asked of a daemon."""
+"""`jailctl explain`: what may stand in a spec and in a manifest, what an error means; nothing is asked of a daemon."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 from click.shell_completion import CompletionItem
 
+from jaild.cli.client import reasons
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.output import render
@@ -17,6 +18,8 @@ from jaild.model.jails import reference
 
 
 def _complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    if incomplete[:1].isupper():
+        return [CompletionItem(code) for code in reasons.known() if code.startswith(incomplete)]
     before = incomplete.rpartition(".")[0]
     found = reference.explain(before) if before else None
     known = [field.path for field in found.fields] if found is not None else list(reference.EXAMPLES)
@@ -24,14 +27,23 @@ def _complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str)
 
 
 @click.command(
-    "explain", cls=Verb, examples=("explain", "explain spec.network.ports", "explain spec.health", "explain manifest")
+    "explain",
+    cls=Verb,
+    examples=("explain", "explain spec.network.ports", "explain manifest", "explain MISSING_LIBRARY"),
 )
-@click.argument("field", metavar="[FIELD]", default="spec", shell_complete=_complete)
+@click.argument("field", metavar="[FIELD | REASON]", default="spec", shell_complete=_complete)
 @click.pass_obj
 def command(settings: Settings, *, field: str) -> None:
-    """Say what may stand in a jail's spec, or in a release's manifest."""
+    """Say what may stand in a spec or a manifest, or what the reason of an error means."""
+    if (reason := reasons.find(field)) is not None:
+        _tell(settings, reason)
+        return
     found = reference.explain(field)
     if found is None:
+        near = reasons.nearest(field) if reasons.CODE.fullmatch(field) else []
+        if near:
+            hint = f"did you mean {' or '.join(near)}?"
+            raise Failure(f"there is no reason {field!r}", Exit.NOT_FOUND, hint=hint)
         before = reference.explain(field.rpartition(".")[0])
         known = [each.path for each in before.fields] if before is not None else list(reference.EXAMPLES)
         raise Failure(f"there is no field {field!r}", Exit.NOT_FOUND, hint=f"there are: {', '.join(known)}")
@@ -39,6 +51,14 @@ def command(settings: Settings, *, field: str) -> None:
         render.document(settings.form, asdict(found))
         return
     click.echo("\n".join(_lines(found)))
+
+
+def _tell(settings: Settings, reason: reasons.Reason) -> None:
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, asdict(reason))
+        return
+    remedy = f"\n  what to do: {reason.remedy}" if reason.remedy else ""
+    click.echo(f"{click.style(reason.code, bold=True)}: {reason.happened}{remedy}")
 
 
 def _lines(found: reference.Field) -> Iterator[str]:

@@ -133,6 +133,8 @@ def _show(settings: Settings, look: Look, layers: Sequence[Layer], *, everywhere
         render.document(settings.form, {"layers": [_as_dict(layer, everywhere=everywhere) for layer in layers]})
         return
     rows = [Row(layer, use) for layer in there for use in layer.uses or [None]]
+    if not rows:
+        click.echo("nothing is found by that", err=True)
     columns = _COLUMNS if not everywhere else (Column("CONTEXT", lambda row: row.layer.context), *_COLUMNS)
     listing.table(look, rows, columns)
 

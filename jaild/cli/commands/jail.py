@@ -19,6 +19,8 @@ from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import (
     jail_changes,
     jail_copies,
+    jail_cp,
+    jail_exec,
     jail_inside,
     jail_life,
     jail_past,
@@ -143,16 +145,19 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
     )
 
 
-for _verb in (
-    *jail_life.VERBS,
-    *jail_inside.VERBS,
-    *jail_changes.VERBS,
-    *jail_copies.VERBS,
-    *jail_past.VERBS,
-    *jail_recovery.VERBS,
-    *jail_snapshots.VERBS,
+for _room in (
+    jail_life,
+    jail_exec,
+    jail_cp,
+    jail_inside,
+    jail_changes,
+    jail_copies,
+    jail_past,
+    jail_recovery,
+    jail_snapshots,
 ):
-    command.add_command(_verb)
+    for _verb in _room.VERBS:
+        command.add_command(_verb)
 
 
 def _source(file: IO[str] | None, template: str | None, values: tuple[tuple[str, str], ...]) -> Any:

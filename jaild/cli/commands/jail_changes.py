@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import click
 
-from jaild.cli.client import complete, references
+from jaild.cli.client import complete, references, specs
 from jaild.cli.client.connection import READ_SECONDS, connect
 from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Verb
@@ -98,28 +98,59 @@ def upgrade(
         finish(api, settings, api.jails.UpgradeBase(request), how)
 
 
-@click.command("configure", cls=Verb, examples=("jail configure cache -f cache.yaml --plan",))
+@click.command(
+    "configure",
+    cls=Verb,
+    examples=(
+        "jail configure cache -f cache.yaml --plan",
+        "jail configure cache --set limits.memory=2G --set labels.team=cdn",
+        "jail configure cache --set boot.order=10 --unset quota --plan",
+    ),
+)
 @NAME
 @click.option(
     "-f",
     "--file",
     type=references.TextFile(),
-    required=True,
     help="The whole new spec, in YAML (jailctl explain spec); `-` for stdin.",
 )
+@click.option(
+    "--set",
+    "values",
+    type=references.pair,
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Only this of it; the value in YAML, as in network.addresses=[10.0.0.5/24].",
+)
+@click.option("--unset", "gone", multiple=True, metavar="FIELD", help="Only this of it, which is to go.")
 @_CONFIRM_WITHIN
 @_STAGE
 @_FORCE
 @mutation(acceptable=True)
 @click.pass_obj
 def configure(
-    settings: Settings, *, name: str, file: IO[str], confirm_within: float | None, stage: bool, force: bool, how: How
+    settings: Settings,
+    *,
+    name: str,
+    file: IO[str] | None,
+    values: tuple[tuple[str, str], ...],
+    gone: tuple[str, ...],
+    confirm_within: float | None,
+    stage: bool,
+    force: bool,
+    how: How,
 ) -> None:
-    """Change a jail's spec; base and release in it stay what they are."""
-    spec = jails_pb2.SpecSource(yaml=file.read())
-    request = jails_pb2.ConfigureJailRequest(name=name, spec=spec, stage=stage, force=force, **how.fields())
+    """Change a jail's spec, in whole or some fields; base and release in it stay what they are."""
+    if (file is None) != bool(values or gone):
+        raise click.UsageError("give the whole spec with -f FILE, or fields of it with --set and --unset")
+    request = jails_pb2.ConfigureJailRequest(name=name, stage=stage, force=force, **how.fields())
     _to_be_confirmed(request, confirm_within)
     with connect(settings) as api:
+        if file is not None:
+            request.spec.yaml = file.read()
+        else:
+            jail = api.jails.GetJail(jails_pb2.GetJailRequest(name=name), timeout=READ_SECONDS)
+            request.spec.yaml, request.etag = specs.changed(jail.spec, values, gone), jail.etag
         finish(api, settings, api.jails.ConfigureJail(request), how)
 
 
@@ -262,7 +293,7 @@ def rollback(settings: Settings, *, name: str, number: int | None, axis: str | N
     examples=(
         "jail migrate cache beta --plan",
         "jail migrate cache beta --test",
-        "jail migrate cache beta --max-downtime 2s --deadline 1h",
+        "jail migrate cache beta --max-downtime 2s --deadline 1h --bandwidth 50M",
     ),
 )
 @NAME
@@ -281,6 +312,15 @@ def rollback(settings: Settings, *, name: str, number: int | None, axis: str | N
     metavar="TIME",
     help="Give up if it takes longer (default: try until cancelled).",
 )
+@click.option(
+    "--bandwidth",
+    "--cap",
+    "bandwidth",
+    type=references.rate,
+    default="0",
+    metavar="RATE",
+    help="Bytes per second that it may send: 50M; later: migration cap.",
+)
 @click.option("--test", is_flag=True, help="Only try it: boot a clone there, check its health, throw it away.")
 @click.option("--rehearse", "test", is_flag=True, hidden=True)  # what it was called
 @click.option("--keep-copy", is_flag=True, help="With --test: leave the copy there, so that the move is an increment.")
@@ -294,6 +334,7 @@ def migrate(
     max_downtime: float | None,
     over_budget: str,
     deadline: float | None,
+    bandwidth: int,
     test: bool,
     keep_copy: bool,
     how: How,
@@ -301,11 +342,17 @@ def migrate(
     """Move a jail to another host; Ctrl-C takes it back while it still can be."""
     if keep_copy and not test:
         raise click.UsageError("--keep-copy goes with --test")
+    if test and bandwidth:
+        raise click.UsageError("--bandwidth is for the move itself")
     if test:
         _test(settings, name, target, max_downtime, how, keep_copy=keep_copy)
         return
     request = migrations_pb2.MigrateJailRequest(
-        name=name, target=target, proceed_over_budget=over_budget == "proceed", **how.fields()
+        name=name,
+        target=target,
+        proceed_over_budget=over_budget == "proceed",
+        bandwidth=bandwidth,
+        **how.fields(),
     )
     if max_downtime is not None:
         request.max_downtime.FromMilliseconds(round(max_downtime * 1000))

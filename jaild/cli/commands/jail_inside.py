@@ -1,14 +1,13 @@
-"""Looking into a jail: exec, logs, generations."""
+"""Looking into a jail: logs, generations."""
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import IO
 
 import click
 
-from jaild.cli.client import complete, execution, interrupts, references
+from jaild.cli.client import complete, interrupts, references
 from jaild.cli.client.connection import connect, pages
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.references import short
@@ -19,90 +18,6 @@ from jaild.v1 import jails_pb2
 
 _SEEN_WITHIN = 2.5  # seconds: it was looked for once a second, and nobody was away
 NAME = click.argument("name", type=references.jail, shell_complete=complete.jails)
-
-
-class Exec(Verb):
-    """Takes options up to the `--`; a command without one in front has all that follows the jail's name."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the command line apart."""
-        ctx.allow_interspersed_args = "--" in args and self._is_first_of_command(ctx, args[: args.index("--")])
-        return super().parse_args(ctx, args)
-
-    def _is_first_of_command(self, ctx: click.Context, before: list[str]) -> bool:
-        """Say whether a `--` with these words before it begins the command: there is none before it."""
-        ctx.allow_interspersed_args = True
-        try:
-            found, _, _ = self.make_parser(ctx).parse_args([*before])
-        except click.UsageError:
-            return len(before) > 1 and before[1].startswith("-")  # no command begins so: an option, told to be wrong
-        words = found.get("argv")  # click 8.2 has something of its own for none
-        return not (isinstance(words, tuple) and words)
-
-
-@click.command(
-    "exec",
-    cls=Exec,
-    context_settings={"allow_interspersed_args": False},
-    examples=(
-        "jail exec web -- sh",
-        "jail exec cache -- redis-cli info",
-        "jail exec -u root db -- pg_dump main > main.sql",
-    ),
-)
-@NAME
-@click.argument("argv", nargs=-1, required=True, metavar="-- COMMAND [ARG]...")
-@click.option("-i/-I", "--stdin/--no-stdin", "stdin", default=True, help="Send stdin (default).")
-@click.option(
-    "-t/-T",
-    "--tty/--no-tty",
-    "terminal",
-    default=None,
-    help="Give it a terminal (default: if stdin, stdout and stderr are one).",
-)
-@click.option("-u", "--user", help="Run as this user (default: the jail's own).")
-@click.option(
-    "-e",
-    "--env",
-    type=references.variable,
-    multiple=True,
-    metavar="KEY[=VALUE]",
-    help="Add to the environment; without VALUE your own, which no list of processes shows.",
-)
-@click.pass_context
-def exec_(
-    ctx: click.Context,
-    *,
-    name: str,
-    argv: tuple[str, ...],
-    stdin: bool,
-    terminal: bool | None,
-    user: str | None,
-    env: tuple[tuple[str, str], ...],
-) -> None:
-    """Run a command in a jail and end with its status.
-
-    On a terminal it has one of its own, with your keys, Ctrl-C too, and your window's size. 127: there is no such
-    command in the jail; 126: it cannot be executed.
-    """
-    command = argv[1:] if argv[0] == "--" else argv
-    if not command:
-        raise click.UsageError("there is no command to run")
-    at_terminal = execution.is_foreground()
-    if terminal is None:
-        terminal = stdin and at_terminal and sys.stdout.isatty() and sys.stderr.isatty()
-    elif terminal and not (stdin and at_terminal):
-        raise click.UsageError("-t needs stdin to be a terminal, and this is none: leave -t out")
-    start = jails_pb2.ExecStart(
-        name=name,
-        command=command,
-        environment={**({"TERM": os.environ.get("TERM", "dumb")} if terminal else {}), **dict(env)},
-        user=user,
-        terminal=execution.terminal_size() if terminal else None,
-    )
-    readable = stdin and (at_terminal or not sys.stdin.isatty())
-    with connect(ctx.ensure_object(Settings)) as api:
-        ctx.exit(execution.Execution(api, start, sys.stdin.buffer if readable else None).run())
 
 
 @click.command(
@@ -192,7 +107,7 @@ _GENERATIONS = (
     Column("BY", lambda generation: generation.actor),
     Column("AGE", lambda generation: render.since(generation.create_time)),
 )
-VERBS = (exec_, logs, generations)
+VERBS = (logs, generations)
 
 
 def _write(stream: IO[bytes], data: bytes) -> None:

@@ -8,11 +8,12 @@ import click
 
 from jaild.cli.client import complete, references
 from jaild.cli.client.connection import READ_SECONDS, connect, pages
-from jaild.cli.client.mutation import How, finish, mutation
+from jaild.cli.client.mutation import How, finish, mutation, planning, tell_plan
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.output import listing, render
+from jaild.cli.output.human import printable
 from jaild.cli.output.listing import Column, Look, listed
 from jaild.model.quantity import size
 from jaild.v1 import migrations_pb2
@@ -59,6 +60,7 @@ def show(settings: Settings, *, name: str) -> None:
             ("message", migration.message),
             ("began", render.moment(migration.create_time)),
             ("changed", render.moment(migration.update_time)),
+            ("cap", f"{size(migration.bandwidth)}/s" if migration.bandwidth else ""),
             ("sent", size(migration.bytes) if migration.bytes else ""),
             ("rounds", str(migration.rounds or "")),
             ("downtime", _downtime(migration)),
@@ -114,6 +116,25 @@ def _between(buckets: Sequence[migrations_pb2.MigrationStats.Bucket], number: in
     if not low:
         return f"below {high} s"
     return f"{low} to {high} s" if high else f"{low} s and more"
+
+
+@command.command("cap", examples=("migration cap 2e7800fd 20M", "migration cap 2e7800fd 0"))
+@click.argument("name", type=references.migration, shell_complete=complete.migrations)
+@click.argument("rate", type=references.rate)
+@planning
+@click.pass_obj
+def cap(settings: Settings, *, name: str, rate: int, plan: bool) -> None:
+    """Let a migration that is under way send so many bytes per second, on its source; 0 for no cap."""
+    with connect(settings) as api:
+        request = migrations_pb2.SetMigrationBandwidthRequest(name=name, bandwidth=rate, validate_only=plan)
+        migration = api.migrations.SetMigrationBandwidth(request, timeout=READ_SECONDS)
+    to = f"{size(rate)} per second" if rate else "as much as there is"
+    if plan:
+        tell_plan(settings, "cap", migration.jail, f"let its migration to {printable(migration.target)} send {to}")
+    elif settings.form is not Form.TABLE:
+        render.document(settings.form, migration)
+    else:
+        click.echo(printable(f"{short(migration.jail)} is sent to {migration.target} with {to}"))
 
 
 @command.command("finalize", examples=("migration finalize 2e7800fd",))

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
+from jaild.cli.client import watching
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.output import render
 
@@ -49,12 +50,17 @@ def listed(function: _Function) -> _Function:
     """Add the options of a list, and hand them over as the argument `look`."""
 
     @functools.wraps(function)
-    def collected(*args: Any, columns: str, wide: bool, headers: bool, **kwargs: Any) -> Any:
+    def collected(*args: Any, columns: str, wide: bool, headers: bool, watch: bool, **kwargs: Any) -> Any:
         named = tuple(name.strip().upper() for name in columns.split(",") if name.strip())
-        return function(*args, look=Look(columns=named, wide=wide, headers=headers), **kwargs)
+        once = functools.partial(function, *args, look=Look(columns=named, wide=wide, headers=headers), **kwargs)
+        if not watch:
+            return once()
+        settings = click.get_current_context().ensure_object(Settings)
+        return watching.repeat(settings, once, everywhere=bool(kwargs.get("everywhere")))
 
     wrapped: Any = collected
     for option in (
+        click.option("--watch", is_flag=True, help="Go on: show it again when something happens, until Ctrl-C."),
         click.option("--no-headers", "headers", flag_value=False, default=True, help="Without the first line."),
         click.option("-w", "--wide", is_flag=True, help="With further columns, and ids in whole."),
         click.option("--columns", default="", metavar="NAME,...", help="These columns, in this order."),

@@ -11,6 +11,7 @@ have taken it over while this one was away have been heard (docs/decisions/0280)
 | TELL: tell those whom a failover by this host concerns | yes | yes | no | no | no |
 | GIVE_UP: stop it for a host that proved a higher epoch | yes | yes | no | no | no |
 | STOP | yes | yes | no | no | no |
+| WRITE: write into its data from without | yes | no | no | no | no |
 | START: start, restart | yes | no | no | no | no |
 | CHANGE: deploy, upgrade, configure, rollback | yes | no | no | no | no |
 | SETTLE: confirm or revert the last change | yes | no | no | no | no |
@@ -55,6 +56,7 @@ class Intent(StrEnum):
     TELL = "tell"
     GIVE_UP = "give up"
     STOP = "stop"
+    WRITE = "write into"
     START = "start"
     CHANGE = "change"
     SETTLE = "settle"
@@ -105,6 +107,7 @@ ALLOWED: Mapping[Intent, frozenset[Standing]] = {
     Intent.TELL: _IN_FORCE,
     Intent.GIVE_UP: _IN_FORCE,
     Intent.STOP: _IN_FORCE,
+    Intent.WRITE: _OWNED,
     Intent.START: _OWNED,
     Intent.CHANGE: _OWNED,
     Intent.SETTLE: _OWNED,

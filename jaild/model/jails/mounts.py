@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -152,3 +153,18 @@ def holder_of(spec: JailSpec, path: str, *, mounted: str = "") -> tuple[str, str
     if place.is_absolute() and len(place.parts) > 2 and place.parts[1] in DATA_FOLDERS:  # noqa: PLR2004 -- /var/x
         return DATA, str(place.relative_to("/"))
     return None
+
+
+def mount_at(mounts: tuple[Mount, ...], path: str) -> tuple[Mount, tuple[str, ...]]:
+    """Return which mount of a tree an absolute path lies in, and the steps to it below that."""
+    place = PurePosixPath(path)
+    around = [mount for mount in mounts if place.is_relative_to(mount.target)]
+    mount = max(around, key=lambda found: found.depth)
+    return mount, place.relative_to(mount.target).parts
+
+
+def mounts_below(mounts: tuple[Mount, ...], path: str) -> dict[bytes, Mount]:
+    """Return what is mounted below an absolute path, by the path from there."""
+    place = PurePosixPath(path)
+    below = [mount for mount in mounts if mount.target != path and PurePosixPath(mount.target).is_relative_to(place)]
+    return {os.fsencode(str(PurePosixPath(mount.target).relative_to(place))): mount for mount in below}

@@ -49,7 +49,7 @@ health:
 - {kind: exec, command: [/usr/local/bin/redis-cli, ping], timeout: 5}
 - {kind: process}
 readiness: {successes: 2, interval: 0.2, deadline: 30, failures: 10}
-boot: {autostart: true, order: 100}
+boot: {autostart: true, order: 100, after: [db]}
 stop: {signal: TERM, timeout: 10}
 hooks:
   before_stop:

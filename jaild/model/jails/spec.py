@@ -203,10 +203,11 @@ class Hooks(_Strict, frozen=True):
 
 
 class Boot(_Strict, frozen=True):
-    """What happens when the host starts: lower `order` first, jails of one order side by side."""
+    """What happens when the host starts: lower `order` first, jails of one order side by side, but for `after`."""
 
     autostart: bool = True
     order: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 100
+    after: Annotated[tuple[str, ...], msgspec.Meta(max_length=16)] = ()  # jails that are started and healthy before it
 
 
 class Placement(_Strict, frozen=True):

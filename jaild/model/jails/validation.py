@@ -45,7 +45,19 @@ _RECORDSIZES = tuple(512 << n for n in range(12))  # up to 1M: larger ones need 
 
 def check(spec: JailSpec) -> tuple[Problem, ...]:
     """Return every broken rule as an error of code INVALID_SPEC; `subject` is the field's path."""
-    rules = (_what_runs, _environment, _amounts, _health, _hooks, _ending, _standby, _maintenance, _logs, _snapshots)
+    rules = (
+        _what_runs,
+        _boot,
+        _environment,
+        _amounts,
+        _health,
+        _hooks,
+        _ending,
+        _standby,
+        _maintenance,
+        _logs,
+        _snapshots,
+    )
     mistakes = [mistake for rule in rules for mistake in rule(spec)]
     mistakes += [*netcheck.mistakes(spec), *_privileges(spec)]
     return tuple(_problem(path, message) for path, message in mistakes)
@@ -95,6 +107,16 @@ def _what_runs(spec: JailSpec) -> Iterator[tuple[str, str]]:
     yield from user_mistakes(spec.user)
     if spec.hostname is not None and not _HOSTNAME.fullmatch(spec.hostname):
         yield "$.hostname", f"{spec.hostname!r} is not a host name of at most 64 characters"
+
+
+def _boot(spec: JailSpec) -> Iterator[tuple[str, str]]:
+    for index, other in enumerate(spec.boot.after):
+        try:
+            names.jail(other)
+        except InvalidArgumentError as error:
+            yield _named(f"$.boot.after[{index}]", error)
+    if len(set(spec.boot.after)) < len(spec.boot.after):
+        yield "$.boot.after", "a jail is named twice"
 
 
 def user_mistakes(user: str | None) -> Iterator[tuple[str, str]]:

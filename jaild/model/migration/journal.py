@@ -57,6 +57,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     operation: str = ""  # source: id of the operation that drives it
     peer_id: str = ""  # source: the target's host id
     max_downtime: float = 5.0  # source: seconds of downtime that are allowed
+    bandwidth: int = 0  # source: bytes per second that may be sent; 0 for no cap of its own
     proceed_over_budget: bool = False  # source: go on although more are predicted
     time_left: float | None = None  # source: seconds from `counted_at` until it is given up; None for never
     counted_at: float = 0.0  # source: by the host's monotonic clock

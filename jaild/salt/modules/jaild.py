@@ -15,6 +15,7 @@ Configuration, of the minion or in its pillar, all of it optional:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ from jaild.client import READ_SECONDS, Api, OperationError
 from jaild.restraints import NotHeldBackError
 from jaild.salt import daemon, functions, plain, streams
 from jaild.salt import summary as in_short
-from jaild.v1 import apps_pb2, bases_pb2, builds_pb2, copies_pb2, events_pb2, jails_pb2
+from jaild.v1 import apps_pb2, bases_pb2, builds_pb2, copies_pb2, events_pb2, files_pb2, jails_pb2
 
 __virtualname__ = "jaild"
 __opts__: dict[str, Any]
@@ -218,6 +219,44 @@ def exec_in_jail(
     with _daemon(context) as api:
         message: Any = plain.request(jails_pb2.ExecStart.DESCRIPTOR, start)
         return streams.executed(api, message, stdin.encode(), timeout)
+
+
+def write_files(
+    name: str,
+    path: str,
+    source: str,
+    preserve: bool = False,
+    owner: Mapping[str, int] | None = None,
+    validate_only: bool = False,
+    context: str | None = None,
+) -> dict[str, Any]:
+    """Write a file, or a folder with all that is below it, into a jail's data or a volume.
+
+    path
+        In the jail; into a folder that is there it goes under its own name.
+
+    source
+        ``salt://...``, or a path on the minion.
+
+    preserve
+        Keep owners and all permissions as they are there.
+
+    owner
+        ``uid`` and ``gid`` without it; those of the folder that it goes into if absent.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'host' jaild.write_files web /var/www salt://site/index.html
+    """
+    local = _local(source)
+    start: dict[str, Any] = {"name": functions.resource("jails", "", name), "path": path, "preserve": preserve}
+    start |= {"owner": owner, "validate_only": validate_only}
+    with _daemon(context) as api:
+        message: Any = plain.request(files_pb2.WriteFilesStart.DESCRIPTOR, start)
+        message.base_name = os.fsencode(local.name)
+        return streams.written(api, message, local)
 
 
 def tail_logs(name: str, lines: int | None = 100, since: str | None = None, context: str | None = None) -> str:

@@ -9,6 +9,7 @@ from jaild.copies.rpc import CopiesServicer
 from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServicer
 from jaild.evacuation.rpc import EvacuationsServicer
 from jaild.host.rpc import HostServicer
+from jaild.jailfiles.rpc import FilesServicer
 from jaild.jails.rpc import (
     ChangesServicer,
     JailMessages,
@@ -28,7 +29,15 @@ from jaild.sinks.rpc import EventSinksServicer
 from tests.fakes.use_cases.backups import FakeRestores, FakeSnapshots
 from tests.fakes.use_cases.copies import FakeClones, FakeExports, FakeImports, FakeIncomingExports
 from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost, FakeOperations, FakeSinks
-from tests.fakes.use_cases.jails import FakeConfirmations, FakeJails, FakeStaging, FakeStats, FakeTemplates, FakeVolumes
+from tests.fakes.use_cases.jails import (
+    FakeConfirmations,
+    FakeJailFiles,
+    FakeJails,
+    FakeStaging,
+    FakeStats,
+    FakeTemplates,
+    FakeVolumes,
+)
 from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeChannels, FakeReleases
 from tests.fakes.use_cases.moves import FakeEvacuations, FakeIncoming, FakeMigrations, FakeRollouts
 from tests.fakes.use_cases.questions import FakeComparisons, FakeFinding, FakeHistories, FakeSboms
@@ -61,6 +70,7 @@ class Fakes:
         self.volumes = FakeVolumes()
         self.snapshots = FakeSnapshots()
         self.restores = FakeRestores()
+        self.jail_files = FakeJailFiles()
         self.boot = FakeBoot()
         self.evacuations = FakeEvacuations()
         self.rollouts = FakeRollouts()
@@ -103,6 +113,7 @@ class Fakes:
             TemplatesServicer(fakes.templates),
             VolumesServicer(fakes.volumes, messages),
             JailSnapshotsServicer(fakes.snapshots, fakes.restores, messages),
+            FilesServicer(fakes.jail_files),
             TestMigrationsServicer(fakes.migrations, messages),
             PeerServicer(fakes.incoming, services.parties),
             ClonesServicer(fakes.incoming, services.parties),

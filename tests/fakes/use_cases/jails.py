@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from jaild.jailfiles.service import Copied, Destination
 from jaild.jails.templates import Template
 from jaild.model.errors import NotFoundError
+from jaild.model.filerecords import Data, Entry, Kind, Record
 from jaild.model.jails.logtimes import LogPiece, LogQuery
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
@@ -214,6 +216,23 @@ class FakeTemplates(Fake):
         if name != self.one.name:
             raise NotFoundError("TEMPLATE_NOT_FOUND", f"there is no template {name}", hint="there are: redis")
         return self.one
+
+
+class FakeJailFiles(Fake):
+    async def read(self, name: str, path: str, caller: Caller) -> AsyncIterator[list[Record]]:
+        self.seen("read", name, path, caller=caller)
+        yield [Entry(path=b"", kind=Kind.FILE, size=1), Data(0, b"x")]
+
+    async def destination(self, name: str, wanted: Destination, caller: Caller) -> str:
+        self.seen("destination", name, wanted, caller=caller)
+        return f"{wanted.path}/x"
+
+    async def write(
+        self, name: str, wanted: Destination, batches: AsyncIterator[list[Record]], caller: Caller
+    ) -> Copied:
+        records = [record async for batch in batches for record in batch]
+        self.seen("write", name, wanted, records, caller=caller)
+        return Copied(path=f"{wanted.path}/x", entries=1, bytes=7)
 
 
 class FakeVolumes(Fake):

@@ -46,6 +46,7 @@ class FakeMigrations(Fake):
         validate_only: bool,
         caller: Caller,
         deadline: float | None = None,
+        bandwidth: int = 0,
     ) -> Operation:
         return self.operate(
             "migrate",
@@ -57,7 +58,12 @@ class FakeMigrations(Fake):
             validate_only=validate_only,
             caller=caller,
             deadline=deadline,
+            bandwidth=bandwidth,
         )
+
+    async def cap(self, migration: str, bandwidth: int, *, validate_only: bool) -> MigrationView:
+        self.seen("cap", migration, bandwidth, validate_only=validate_only)
+        return self.get(migration)
 
     def get(self, migration: str, /) -> MigrationView:
         for view in self.migrations:

@@ -1,6 +1,6 @@
 """What works on a tree that a jail's root can write goes by open folders, never by a path: a house rule.
 
-Any folder on a path can be swapped for a link at any moment; `jaild/adapters/files/openat.py` says how else.
+Any folder on a path can be swapped for a link at any moment; `jaild/trees/openat.py` says how else.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ import pytest
 from tests.unit.project.sources import parsed
 
 ADAPTERS = Path(__file__).parents[3] / "jaild/adapters"
+TREES = "../trees"
 # The modules that touch what a jail can write to: /etc, data, volumes, a tree that is mounted.
 MODULES = (
     *(
         "files/folders",
-        "files/openat",
+        "files/jailtrees",
+        f"{TREES}/openat",
+        f"{TREES}/reader",
+        f"{TREES}/writer",
         "files/salvage_reader",
         "files/salvage_writer",
         "files/treeadded",
@@ -43,11 +47,14 @@ ALLOWED = {
     ("files/remove", "resolve"): "what lies above what is removed is the daemon's",
     ("files/config_tree", "mkdir"): "its destination: what lies above it is the daemon's",
     ("files/filecopy", "os.listxattr"): "of a descriptor",
-    ("files/openat", "os.listdir"): "of a descriptor: the one place",
-    ("files/openat", "os.open"): "the folder to begin with: the one place",
+    (f"{TREES}/openat", "os.listdir"): "of a descriptor: the one place",
+    (f"{TREES}/openat", "os.open"): "the folder to begin with: the one place",
     **{
         (name, "os.utime"): "of a descriptor"
-        for name in ("files/salvage_writer", "files/filecopy", "files/config_tree_update", "files/config_tree")
+        for name in (
+            *("files/salvage_writer", "files/filecopy", "files/config_tree_update", "files/config_tree"),
+            f"{TREES}/writer",
+        )
     },
 }
 BY_FOLDER = frozenset({"dir_fd", "src_dir_fd"})  # the parameters by which os goes by an open folder

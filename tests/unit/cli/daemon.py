@@ -16,7 +16,6 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_reflection.v1alpha import reflection
 
-from jaild.rpc import moments
 from jaild.v1 import (
     apps_pb2,
     apps_pb2_grpc,
@@ -36,6 +35,7 @@ from jaild.v1 import (
     event_sinks_pb2_grpc,
     events_pb2,
     events_pb2_grpc,
+    files_pb2_grpc,
     histories_pb2,
     histories_pb2_grpc,
     host_pb2,
@@ -56,6 +56,8 @@ from jaild.v1 import (
     test_migrations_pb2_grpc,
     volumes_pb2_grpc,
 )
+from tests.unit.cli.files import Files
+from tests.unit.cli.jails import Jails
 from tests.unit.cli.questions import Contents, Histories
 from tests.unit.cli.sinks import EventSinks
 from tests.unit.cli.snapshots import JailSnapshots
@@ -159,52 +161,6 @@ class Builds(builds_pb2_grpc.BuildsServicer):  # type: ignore[misc]
         self.daemon.requests.append(request)
         yield builds_pb2.TailBuildResponse(data=b"== step 1 of 1: run make\n")
         yield builds_pb2.TailBuildResponse(data=b"made\n")
-
-
-class Jails(jails_pb2_grpc.JailsServicer):  # type: ignore[misc]
-    def __init__(self, daemon: Daemon) -> None:
-        self.daemon = daemon
-
-    def ListJails(self, request: Any, context: Any) -> Any:  # noqa: N802
-        self.daemon.requests.append(request)
-        if self.daemon.away:
-            context.abort(self.daemon.away.pop(0), "away")
-        return jails_pb2.ListJailsResponse(jails=self.daemon.jails)
-
-    def GetJail(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        return self.daemon.jails[0]
-
-    def change(self, request: Any, context: Any) -> Any:
-        return self.daemon.change(request, context)
-
-    CreateJail = DeployRelease = UpgradeBase = ConfigureJail = RollbackJail = DeleteJail = StopJail = change
-
-    def ExecInJail(self, request_iterator: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        """`echo`: stdin comes back on stdout; the last argument is the status."""
-        start = next(request_iterator).start
-        self.daemon.requests.append(start)
-        if start.command[0] == "quit":  # at once, whatever stdin does
-            yield jails_pb2.ExecInJailResponse(exit_status=7)
-            return
-        for request in request_iterator:
-            if request.end_of_stdin or request.stdin == b"\x04":
-                break
-            if request.WhichOneof("part") != "stdin":
-                self.daemon.requests.append(request)
-            yield jails_pb2.ExecInJailResponse(stdout=request.stdin or str(request).encode())
-        yield jails_pb2.ExecInJailResponse(stderr=b"err\xff")
-        yield jails_pb2.ExecInJailResponse(exit_status=int(start.command[-1]))
-
-    def TailLogs(self, request: Any, context: Any) -> Any:  # noqa: N802
-        self.daemon.requests.append(request)
-        if request.timestamps:
-            yield jails_pb2.TailLogsResponse(data=b"old\nha", by=moments.timestamp(3.0))
-            yield jails_pb2.TailLogsResponse(data=b"lf\n", after=moments.timestamp(3.0), by=moments.timestamp(63.0))
-            yield jails_pb2.TailLogsResponse(data=b"new\n", after=moments.timestamp(63.0), by=moments.timestamp(64.0))
-            return
-        yield jails_pb2.TailLogsResponse(data=b"one\n\xff")
-        if request.follow:
-            self.daemon.hang(context)
 
 
 class Channels(channels_pb2_grpc.ChannelsServicer):  # type: ignore[misc]
@@ -428,6 +384,8 @@ class Daemon:
     def __init__(self, path: str) -> None:
         self.address = f"unix://{path}"
         self.jails: list[jails_pb2.Jail] = []
+        self.statuses: dict[str, int | None] = {}  # of commands in jails, by their names; None: it hangs up
+        self.files: list[Any] = []  # records of a tree
         self.metrics_url = ""
         self.away: list[grpc.StatusCode] = []
         self.channels: list[channels_pb2.Channel] = []
@@ -478,6 +436,7 @@ class Daemon:
         evacuations_pb2_grpc.add_EvacuationsServicer_to_server(Evacuations(self), server)
         event_sinks_pb2_grpc.add_EventSinksServicer_to_server(EventSinks(self), server)
         events_pb2_grpc.add_EventsServicer_to_server(Events(self), server)
+        files_pb2_grpc.add_FilesServicer_to_server(Files(self), server)
         host_pb2_grpc.add_HostServicer_to_server(Host(self), server)
         jails_pb2_grpc.add_JailsServicer_to_server(Jails(self), server)
         migrations_pb2_grpc.add_MigrationsServicer_to_server(Migrations(self), server)

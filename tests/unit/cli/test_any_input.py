@@ -48,6 +48,8 @@ BY_NAME = {
     "field": "spec",
     "path": "{folder}/recipe.yaml",
     "archive": "{folder}/recipe.yaml",
+    "source": "{folder}/recipe.yaml",
+    "destination": "web:/var/x",
     "target": "beta",
     "topic": "jail",
 }
@@ -58,6 +60,8 @@ NUMERIC = {"seconds", "rate", "integer", "integer range", "float range"}
 # What a command needs besides what it calls required.
 BESIDES = {
     ("jail", "create"): ("-f", "{folder}/recipe.yaml"),
+    ("jail", "configure"): ("-f", "{folder}/recipe.yaml"),
+    ("host", "evacuate"): ("--to", "beta"),
     ("adopt",): ("--force",),
     ("rollout", "start"): ("--channel", "stable"),
     ("context", "add"): ("--address", "/run/x.sock"),
@@ -66,10 +70,11 @@ BESIDES = {
     ("top",): ("--once",),
 }
 # Options that are no use here: they end before anything is done, or wait for ever.
-ASIDE = {"help", "follow"}
+ASIDE = {"help", "follow", "watch"}
 
-# Of these the end is another's: of a command in a jail, of a layer, a host or a Zabbix that cannot be looked at.
-OTHERS = {"exec", "find", "pull", "zabbix"}
+# Of these the end is another's: of a command in a jail, of a layer, a host or a Zabbix that cannot be looked at, of a
+# login that has no terminal, of records that are none.
+OTHERS = {"exec", "find", "pull", "zabbix", "console", "cp"}
 
 # It serves until it is interrupted.
 ENDLESS = {("web",)}

@@ -96,6 +96,11 @@ def test_all_contexts_are_asked_and_one_that_is_silent_is_told(jailctl: Run, dae
     assert layer["context"] == "here"
 
 
+def test_that_nothing_is_found_is_said_and_the_table_stays_one(jailctl: Run) -> None:
+    ended = jailctl("find", "--file", "/nowhere")
+    assert (ended.exit_code, ended.stderr, len(ended.stdout.splitlines())) == (0, "nothing is found by that\n", 1)
+
+
 @pytest.mark.parametrize("asked", [(), ("--library", "a", "--package", "b")])
 def test_one_thing_is_asked_for(jailctl: Run, asked: tuple[str, ...]) -> None:
     assert jailctl("find", *asked).exit_code == Exit.USAGE

@@ -129,7 +129,16 @@ def test_an_example_takes_a_template_that_is_shipped() -> None:
                 assert set(re.findall(r"--set (\w+)=", example)) == wanted, example
 
 
-@pytest.mark.parametrize(("words", "meant"), [(("jial", "ls"), "jail"), (("jail", "sotp"), "stop")])
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("jial", "ls"), "jail"),
+        (("jail", "sotp"), "stop"),
+        (("version",), "--version"),
+        (("jail", "set", "web"), "configure"),
+        (("jail", "shell", "web"), "console"),
+    ],
+)
 def test_a_word_that_is_no_command_is_answered_with_the_nearest(words: tuple[str, ...], meant: str) -> None:
     result = CliRunner().invoke(command, words)
     assert (result.exit_code, result.stderr.count(f"Did you mean {meant!r}?")) == (exits.Exit.USAGE, 1)

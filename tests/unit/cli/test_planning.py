@@ -34,6 +34,7 @@ READING = {
 # What changes something and has no plan, and why.
 UNPLANNED = {
     ("jail", "exec"): "what a command does is not ours to tell",
+    ("jail", "console"): "the same",
     ("operation", "cancel"): "it asks for an end, and is refused where it is too late; its request is Google's",
     ("context", "add"): "only a file of the user's own, which keeps the daemons by name",
     ("context", "use"): "the same",

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from jaild.model.jails.spec import Boot
+from jaild.model.problems import Severity
 from jaild.model.views import JailState
 from jaild.ports.runtime import Run
-from tests.fakes.host import FakeHost
+from tests.fakes.host import FakeHost, caller
 from tests.hosts.asking import SPEC, create
 from tests.hosts.standbys import happened
 from tests.unit.migration.test_activation import CHECKED, Hanging
@@ -51,6 +52,32 @@ async def test_no_more_jails_than_the_operator_says_are_started_at_once_and_in_b
     await host.quiet()
     assert max(most) == 2
     assert [name for call, name in host.runtime.calls if call == "start"] == ["a.1", "b.1", "c.1", "d.1"]
+
+
+async def test_a_jail_starts_after_those_that_it_names_and_stops_before_them(host: FakeHost) -> None:
+    for name, boot in (("a", Boot(order=1, after=("b",))), ("b", Boot(order=1, after=("c",))), ("c", Boot(order=2))):
+        await create(host, msgspec.structs.replace(SPEC, boot=boot), name=name)
+    host.runtime.calls.clear()
+    await host.restart(reboot=True)
+    await host.quiet()
+    assert [name for call, name in host.runtime.calls if call == "start"] == ["c.1", "b.1", "a.1"]
+    host.runtime.calls.clear()
+    asked = await host.core.use_cases.boot.stop(deadline=60.0, validate_only=False, caller=caller())
+    assert (await host.end_of(asked)).failure is None
+    assert [name for call, name in host.runtime.calls if call == "stop"] == ["a.1", "b.1", "c.1"]
+
+
+async def test_who_would_wait_for_itself_is_refused_and_who_waits_for_nobody_is_told(host: FakeHost) -> None:
+    await create(host, msgspec.structs.replace(SPEC, boot=Boot(after=("web",))), name="db")
+    jails = host.core.use_cases.jails
+    spec = msgspec.structs.replace(SPEC, boot=Boot(after=("db", "gone")))
+    plan = (await jails.create("web", spec, stopped=False, validate_only=True, caller=caller())).plan
+    assert plan is not None
+    assert [(problem.code, problem.severity) for problem in plan.problems] == [
+        ("BOOT_CIRCLE", Severity.ERROR),
+        ("BOOT_AFTER_NOBODY", Severity.WARNING),
+    ]
+    assert "web after db after web" in plan.problems[0].message
 
 
 async def test_a_jail_that_waits_for_its_health_checks_keeps_no_other_from_starting(host: FakeHost) -> None:

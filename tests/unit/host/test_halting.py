@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jaild.host.autostart import in_boot_order, share
-
-
-def test_jails_of_one_order_are_together_and_lower_orders_come_first() -> None:
-    assert in_boot_order({"web": 100, "db": 10, "cache": 100}) == [(10, ["db"]), (100, ["cache", "web"])]
-
-
-def test_no_jails_are_no_groups() -> None:
-    assert in_boot_order({}) == []
+from jaild.host.autostart import share
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ ACTING = (
     *(
         "jaild/backups/",
         "jaild/copies/",
+        "jaild/jailfiles/",
         "jaild/rollouts/",
         "jaild/evacuation/",
         "jaild/questions/",

@@ -18,6 +18,7 @@ from jaild.engine.operations import Operations
 from jaild.evacuation.service import Evacuations
 from jaild.host.autostart import Boot
 from jaild.host.service import Host
+from jaild.jailfiles.service import JailFiles
 from jaild.jails.confirmation import Confirmations
 from jaild.jails.service import Jails
 from jaild.jails.staging import Staging
@@ -69,6 +70,7 @@ REAL: dict[str, tuple[type, ...]] = {
     "sboms": (Sboms,),
     "templates": (Templates,),
     "volumes": (Volumes,),
+    "jail_files": (JailFiles,),
     "boot": (Boot,),
     "evacuations": (Evacuations,),
     "rollouts": (Rollouts,),

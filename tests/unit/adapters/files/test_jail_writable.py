@@ -23,11 +23,11 @@ from jaild.adapters.files import (
 from jaild.adapters.files import (
     remove as treeremoval,
 )
-from jaild.adapters.files.openat import DEEPEST, NotAFileError, StepError, opened, reached, reading
 from jaild.adapters.files.salvage_reader import HostFileTrees
 from jaild.model import bounds
 from jaild.model.errors import JaildError, ResourceExhaustedError
 from jaild.model.salvage import Loss
+from jaild.trees.openat import DEEPEST, NotAFileError, StepError, opened, reached, reading
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from jaild.adapters.files import owners as fileowners
 from jaild.adapters.files.host import HostFiles
-from jaild.adapters.files.openat import DEEPEST
 from jaild.model.etc.renumber import Kinds, Owned, Owners
+from jaild.trees.openat import DEEPEST
 
 
 def tree(root: Path, *paths: str) -> Path:

@@ -93,12 +93,12 @@ def opened(path: Path | Name, *, within: int | None = None) -> Iterator[int]:
 
 
 @contextmanager
-def reached(top: Path, steps: Sequence[Name]) -> Iterator[int]:
-    """Go down from the folder `top`, itself no symlink, and give a descriptor of the folder where it ends.
+def reached(top: Path | int, steps: Sequence[Name]) -> Iterator[int]:
+    """Go down from the folder `top`, open or itself no symlink, and give a descriptor of the folder where it ends.
 
     Raises `StepError` for a step that is missing, a link, or no folder; `OSError` as it comes.
     """
-    current = os.open(top, os.O_RDONLY | _FOLDER)
+    current = os.dup(top) if isinstance(top, int) else os.open(top, os.O_RDONLY | _FOLDER)
     try:
         for depth, step in enumerate(steps, 1):
             following = _next(current, step, depth)
