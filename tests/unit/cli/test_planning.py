@@ -29,7 +29,7 @@ READING = {
         "stats",
         "audit",
     ),
-    *("explain", "data-loss", "evacuation", "events", "help", "completion", "top"),
+    *("explain", "data-loss", "evacuation", "events", "help", "completion", "top", "snapshots"),
 }
 # What changes something and has no plan, and why.
 UNPLANNED = {
