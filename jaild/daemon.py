@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaild.backups import build as backup_room
 from jaild.backups.build import BackupParts
 from jaild.copies import build as copy_room
-from jaild.copies.build import CopyParts
+from jaild.copies.rpc import UseCases as Copies
 from jaild.engine import build as engine_room
 from jaild.engine.build import Engine, Place, Ports
 from jaild.evacuation import build as evacuation_room
@@ -51,7 +51,7 @@ class Core:
     evacuations: Evacuations
     rollouts: Rollouts
     backups: BackupParts
-    copies: CopyParts
+    copies: Copies
     questions: QuestionParts
     sinks: EventSinks
     host: HostParts

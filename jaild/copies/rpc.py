@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from jaild.copies.clones import Clones
 from jaild.copies.exports import Exports, Wanted
 from jaild.copies.imports import Asked, Imports
 from jaild.copies.incoming import Incoming, Stream
+from jaild.copies.renames import Renames
 from jaild.engine.rpc import OperationMessages
 from jaild.model import names as rules
 from jaild.model.errors import InvalidArgumentError
@@ -27,18 +29,28 @@ from jaild.v1 import copies_pb2, copies_pb2_grpc
 _RECIPIENTS = 20
 
 
+@dataclass(frozen=True, kw_only=True)
+class UseCases:
+    """Those of the room."""
+
+    clones: Clones
+    exports: Exports
+    imports: Imports
+    uploads: Incoming
+    renames: Renames
+
+
 class CopiesServicer:
     """Answers `jaild.v1.Copies`."""
 
     service = Service("jaild.v1.Copies", copies_pb2_grpc.add_CopiesServicer_to_server)
 
-    def __init__(
-        self, clones: Clones, exports: Exports, imports: Imports, incoming: Incoming, messages: OperationMessages
-    ) -> None:
-        self._clones = clones
-        self._exports = exports
-        self._imports = imports
-        self._incoming = incoming
+    def __init__(self, cases: UseCases, messages: OperationMessages) -> None:
+        self._clones = cases.clones
+        self._exports = cases.exports
+        self._imports = cases.imports
+        self._uploads = cases.uploads
+        self._renames = cases.renames
         self._messages = messages
 
     async def CloneJail(  # noqa: N802  # gRPC's names
@@ -53,6 +65,18 @@ class CopiesServicer:
             stopped=request.stopped,
             validate_only=request.validate_only,
             caller=_asking(request),
+        )
+        return self._messages.of(operation)
+
+    async def RenameJail(  # noqa: N802
+        self, request: copies_pb2.RenameJailRequest, _: Context
+    ) -> operations_pb2.Operation:
+        """Give a jail another name."""
+        operation = await self._renames.rename(
+            names.jail(request.name),
+            rules.jail(request.jail_id),
+            validate_only=request.validate_only,
+            caller=current(request.request_id),
         )
         return self._messages.of(operation)
 
@@ -112,7 +136,7 @@ class CopiesServicer:
 
     async def GetUpload(self, request: copies_pb2.GetUploadRequest, _: Context) -> copies_pb2.Upload:  # noqa: N802
         """Return how much of a file is here."""
-        return copies_pb2.Upload(size_bytes=await self._incoming.size(request.sha256))
+        return copies_pb2.Upload(size_bytes=await self._uploads.size(request.sha256))
 
 
 def _asking(request: Any) -> Caller:

@@ -78,6 +78,13 @@ class Forwarding:
         """Send from now on, in the background."""
         self._supervisor.run("logs to syslog", self.look, every=_EVERY)
 
+    async def renamed(self, jail: str, new: str) -> None:
+        """Send a jail's log on from where it was sent to, under the jail's new name."""
+        if (cursor := self._cursors.pop(jail, None)) is not None:
+            self._cursors[new] = cursor
+            self._begun[new] = self._begun.pop(jail, 0)
+            await self._keep()
+
     def views(self) -> dict[str, Cursor]:
         """Return how far each jail has come whose log is sent."""
         ends = {jail: end for jail, end, _ in self._logs.jails()}

@@ -92,6 +92,29 @@ class LogParts:
         self._parts.pop(log, None)
         self._since.pop(log, None)
 
+    async def renamed(self, log: str, new: str) -> None:
+        """Give a log another name, with what was put away of it. What has that name is set aside first.
+
+        Done again after a crash in it, it ends the same.
+        """
+        if await self._files.size(self.folder / log):
+            await self._set_aside(new)
+        for name in await self._files.names(self.folder):
+            if name == log or logparts.log_of(name) == log:
+                await self._files.rename(self.folder / name, f"{new}{name.removeprefix(log)}")
+        self._since.pop(log, None)
+        await self.load()
+
+    async def _set_aside(self, log: str) -> None:
+        """Keep what a former jail of that name wrote, compressed as a log is that was begun anew."""
+        size, begin = await self._files.size(self.folder / log), self.begin(log)
+        await self.begun_anew(log)
+        if size > begin:
+            part = Part(log=log, begin=begin, end=size)
+            aside = logparts.set_aside(part, self._clock.now())
+            await self._files.compress(self.folder / log, begin, size, self.folder / aside)
+        await self._files.remove(self.folder / log)
+
     async def put_away(self, log: str, end: int) -> bool:
         """Put away what lies before `end`, where a line begins, as far as that is due; return whether any was.
 

@@ -136,6 +136,15 @@ class Logs:
         await self._files.write(self._times / _LOOKED, msgspec.json.encode(looked))
         self._kept = looked.at
 
+    async def renamed(self, jail: str, new: str) -> None:
+        """Give a jail's log the jail's new name. The jail must be down; done again, it ends the same."""
+        if self._is_first:
+            await self.look_at_all()
+        await self._parts.renamed(f"{jail}{_LOG}", f"{new}{_LOG}")
+        await self._files.rename(self._marks(jail), self._marks(new).name)
+        if (seen := self._seen.pop(jail, None)) is not None:
+            self._seen[new] = seen
+
     def _path(self, jail: str) -> Path:
         return self._folder / f"{jail}{_LOG}"
 

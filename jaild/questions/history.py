@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from math import inf
 
 from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
 from jaild.migration.build import MigrationParts
 from jaild.model import bounds
 from jaild.model.errors import DataLossError, NotFoundError
-from jaild.model.jails.history import Entry, Sources, history, is_about
+from jaild.model.jails.history import Entry, Sources, former_names, history, was_about
 from jaild.model.layers.records import Generation
 
 
@@ -29,11 +30,19 @@ class Histories:
         """
         entry = self._inventory.jails.get(jail)
         generations = await self._generations(entry) if entry is not None else []
+        names = former_names(entry.record) if entry is not None and entry.record is not None else {}
+        names[jail] = inf
+        audit = [
+            each
+            for name, until in names.items()
+            for each in await self._audit.about(f"jails/{name}", bounds.HISTORY)
+            if each.time <= until
+        ]
         found = history(
             Sources(
-                operations=[each for each in self._operations.list() if is_about(each.target, jail)],
-                audit=await self._audit.about(f"jails/{jail}", bounds.HISTORY),
-                migrations=[each for each in self._migrations.list() if each.jail == jail],
+                operations=[each for each in self._operations.list() if was_about(each.target, each.created, names)],
+                audit=audit,
+                migrations=[each for each in self._migrations.list() if each.created <= names.get(each.jail, -inf)],
                 generations=generations,
             )
         )

@@ -95,6 +95,7 @@ RULES: dict[str, Rule] = {
     "/jaild.v1.Jails/RollbackJail": Rule(_ACTORS, _name),  # each on its own axis
     "/jaild.v1.Jails/ExecInJail": Rule(_PRODUCT, lambda r: str(r.start.name), endless=True, ended=_exit),
     "/jaild.v1.Copies/CloneJail": Rule(_PRODUCT, lambda r: f"jails/{r.jail_id}"),
+    "/jaild.v1.Copies/RenameJail": Rule(_OPERATOR, _name),
     "/jaild.v1.Copies/ExportJail": Rule(_OPERATOR, _name, endless=True),
     "/jaild.v1.Copies/ImportJail": Rule(_OPERATOR, lambda r: f"jails/{r.header.jail_id}"),
     "/jaild.v1.Copies/GetUpload": Rule(_OPERATOR),

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from jaild.v1 import common_pb2 as jaild_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15jaild/v1/copies.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\"[\n\x05Reach\x12\x11\n\taddresses\x18\x01 \x03(\t\x12\x0f\n\x07gateway\x18\x02 \x01(\t\x12\x15\n\rwithout_ports\x18\x03 \x01(\x08\x12\x17\n\x0fwithout_network\x18\x04 \x01(\x08\"N\n\x06Moment\x12\x12\n\x08snapshot\x18\x01 \x01(\tH\x00\x12*\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\x04\n\x02\x61t\"\xda\x01\n\x10\x43loneJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07jail_id\x18\x02 \x01(\t\x12 \n\x06moment\x18\x03 \x01(\x0b\x32\x10.jaild.v1.Moment\x12\x1e\n\x05reach\x18\x04 \x01(\x0b\x32\x0f.jaild.v1.Reach\x12\x0f\n\x07stopped\x18\x05 \x01(\x08\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12)\n\x06\x61\x63\x63\x65pt\x18\x08 \x03(\x0b\x32\x19.jaild.v1.AcceptedProblem\"\x95\x01\n\x11\x45xportJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x06moment\x18\x02 \x01(\x0b\x32\x10.jaild.v1.Moment\x12\x10\n\x08portable\x18\x03 \x01(\x08\x12\x13\n\x0bwith_layers\x18\x04 \x01(\x08\x12\x12\n\nencrypt_to\x18\x05 \x03(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"M\n\x12\x45xportJailResponse\x12\x1e\n\x04plan\x18\x01 \x01(\x0b\x32\x0e.jaild.v1.PlanH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"Z\n\x11ImportJailRequest\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1a.jaild.v1.ImportJailHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x83\x02\n\x10ImportJailHeader\x12\x0f\n\x07jail_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06offset\x18\x05 \x01(\x03\x12\x1e\n\x05reach\x18\x06 \x01(\x0b\x32\x0f.jaild.v1.Reach\x12\x15\n\rkeep_identity\x18\x07 \x01(\x08\x12\x0f\n\x07stopped\x18\x08 \x01(\x08\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x15\n\rvalidate_only\x18\n \x01(\x08\x12)\n\x06\x61\x63\x63\x65pt\x18\x0b \x03(\x0b\x32\x19.jaild.v1.AcceptedProblem\"\"\n\x10GetUploadRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\t\"\x1c\n\x06Upload\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x32\xde\x02\n\x06\x43opies\x12\x64\n\tCloneJail\x12\x1a.jaild.v1.CloneJailRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata\x12I\n\nExportJail\x12\x1b.jaild.v1.ExportJailRequest\x1a\x1c.jaild.v1.ExportJailResponse0\x01\x12h\n\nImportJail\x12\x1b.jaild.v1.ImportJailRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata(\x01\x12\x39\n\tGetUpload\x12\x1a.jaild.v1.GetUploadRequest\x1a\x10.jaild.v1.Uploadb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15jaild/v1/copies.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\"[\n\x05Reach\x12\x11\n\taddresses\x18\x01 \x03(\t\x12\x0f\n\x07gateway\x18\x02 \x01(\t\x12\x15\n\rwithout_ports\x18\x03 \x01(\x08\x12\x17\n\x0fwithout_network\x18\x04 \x01(\x08\"N\n\x06Moment\x12\x12\n\x08snapshot\x18\x01 \x01(\tH\x00\x12*\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\x04\n\x02\x61t\"\xda\x01\n\x10\x43loneJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07jail_id\x18\x02 \x01(\t\x12 \n\x06moment\x18\x03 \x01(\x0b\x32\x10.jaild.v1.Moment\x12\x1e\n\x05reach\x18\x04 \x01(\x0b\x32\x0f.jaild.v1.Reach\x12\x0f\n\x07stopped\x18\x05 \x01(\x08\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12)\n\x06\x61\x63\x63\x65pt\x18\x08 \x03(\x0b\x32\x19.jaild.v1.AcceptedProblem\"]\n\x11RenameJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07jail_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x95\x01\n\x11\x45xportJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x06moment\x18\x02 \x01(\x0b\x32\x10.jaild.v1.Moment\x12\x10\n\x08portable\x18\x03 \x01(\x08\x12\x13\n\x0bwith_layers\x18\x04 \x01(\x08\x12\x12\n\nencrypt_to\x18\x05 \x03(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"M\n\x12\x45xportJailResponse\x12\x1e\n\x04plan\x18\x01 \x01(\x0b\x32\x0e.jaild.v1.PlanH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"Z\n\x11ImportJailRequest\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1a.jaild.v1.ImportJailHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x83\x02\n\x10ImportJailHeader\x12\x0f\n\x07jail_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06offset\x18\x05 \x01(\x03\x12\x1e\n\x05reach\x18\x06 \x01(\x0b\x32\x0f.jaild.v1.Reach\x12\x15\n\rkeep_identity\x18\x07 \x01(\x08\x12\x0f\n\x07stopped\x18\x08 \x01(\x08\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x15\n\rvalidate_only\x18\n \x01(\x08\x12)\n\x06\x61\x63\x63\x65pt\x18\x0b \x03(\x0b\x32\x19.jaild.v1.AcceptedProblem\"\"\n\x10GetUploadRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\t\"\x1c\n\x06Upload\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x32\xc6\x03\n\x06\x43opies\x12\x64\n\tCloneJail\x12\x1a.jaild.v1.CloneJailRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata\x12\x66\n\nRenameJail\x12\x1b.jaild.v1.RenameJailRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata\x12I\n\nExportJail\x12\x1b.jaild.v1.ExportJailRequest\x1a\x1c.jaild.v1.ExportJailResponse0\x01\x12h\n\nImportJail\x12\x1b.jaild.v1.ImportJailRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata(\x01\x12\x39\n\tGetUpload\x12\x1a.jaild.v1.GetUploadRequest\x1a\x10.jaild.v1.Uploadb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COPIES'].methods_by_name['CloneJail']._loaded_options = None
   _globals['_COPIES'].methods_by_name['CloneJail']._serialized_options = b'\312A\031\n\004Jail\022\021OperationMetadata'
+  _globals['_COPIES'].methods_by_name['RenameJail']._loaded_options = None
+  _globals['_COPIES'].methods_by_name['RenameJail']._serialized_options = b'\312A\031\n\004Jail\022\021OperationMetadata'
   _globals['_COPIES'].methods_by_name['ImportJail']._loaded_options = None
   _globals['_COPIES'].methods_by_name['ImportJail']._serialized_options = b'\312A\031\n\004Jail\022\021OperationMetadata'
   _globals['_REACH']._serialized_start=128
@@ -44,18 +46,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MOMENT']._serialized_end=299
   _globals['_CLONEJAILREQUEST']._serialized_start=302
   _globals['_CLONEJAILREQUEST']._serialized_end=520
-  _globals['_EXPORTJAILREQUEST']._serialized_start=523
-  _globals['_EXPORTJAILREQUEST']._serialized_end=672
-  _globals['_EXPORTJAILRESPONSE']._serialized_start=674
-  _globals['_EXPORTJAILRESPONSE']._serialized_end=751
-  _globals['_IMPORTJAILREQUEST']._serialized_start=753
-  _globals['_IMPORTJAILREQUEST']._serialized_end=843
-  _globals['_IMPORTJAILHEADER']._serialized_start=846
-  _globals['_IMPORTJAILHEADER']._serialized_end=1105
-  _globals['_GETUPLOADREQUEST']._serialized_start=1107
-  _globals['_GETUPLOADREQUEST']._serialized_end=1141
-  _globals['_UPLOAD']._serialized_start=1143
-  _globals['_UPLOAD']._serialized_end=1171
-  _globals['_COPIES']._serialized_start=1174
-  _globals['_COPIES']._serialized_end=1524
+  _globals['_RENAMEJAILREQUEST']._serialized_start=522
+  _globals['_RENAMEJAILREQUEST']._serialized_end=615
+  _globals['_EXPORTJAILREQUEST']._serialized_start=618
+  _globals['_EXPORTJAILREQUEST']._serialized_end=767
+  _globals['_EXPORTJAILRESPONSE']._serialized_start=769
+  _globals['_EXPORTJAILRESPONSE']._serialized_end=846
+  _globals['_IMPORTJAILREQUEST']._serialized_start=848
+  _globals['_IMPORTJAILREQUEST']._serialized_end=938
+  _globals['_IMPORTJAILHEADER']._serialized_start=941
+  _globals['_IMPORTJAILHEADER']._serialized_end=1200
+  _globals['_GETUPLOADREQUEST']._serialized_start=1202
+  _globals['_GETUPLOADREQUEST']._serialized_end=1236
+  _globals['_UPLOAD']._serialized_start=1238
+  _globals['_UPLOAD']._serialized_end=1266
+  _globals['_COPIES']._serialized_start=1269
+  _globals['_COPIES']._serialized_end=1723
 # @@protoc_insertion_point(module_scope)

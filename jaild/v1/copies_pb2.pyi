@@ -49,6 +49,18 @@ class CloneJailRequest(_message.Message):
     accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedProblem]
     def __init__(self, name: _Optional[str] = ..., jail_id: _Optional[str] = ..., moment: _Optional[_Union[Moment, _Mapping]] = ..., reach: _Optional[_Union[Reach, _Mapping]] = ..., stopped: bool = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedProblem, _Mapping]]] = ...) -> None: ...
 
+class RenameJailRequest(_message.Message):
+    __slots__ = ("name", "jail_id", "request_id", "validate_only")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    JAIL_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    jail_id: str
+    request_id: str
+    validate_only: bool
+    def __init__(self, name: _Optional[str] = ..., jail_id: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+
 class ExportJailRequest(_message.Message):
     __slots__ = ("name", "moment", "portable", "with_layers", "encrypt_to", "validate_only")
     NAME_FIELD_NUMBER: _ClassVar[int]

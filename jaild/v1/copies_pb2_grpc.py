@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class CopiesStub(object):
-    """Clones, exports and imports jails. Clones and exports are asked of the host that owns the jail.
+    """Clones, renames, exports and imports jails. All but imports are asked of the host that owns the jail.
     """
 
     def __init__(self, channel):
@@ -39,6 +39,11 @@ class CopiesStub(object):
         self.CloneJail = channel.unary_unary(
                 '/jaild.v1.Copies/CloneJail',
                 request_serializer=jaild_dot_v1_dot_copies__pb2.CloneJailRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.RenameJail = channel.unary_unary(
+                '/jaild.v1.Copies/RenameJail',
+                request_serializer=jaild_dot_v1_dot_copies__pb2.RenameJailRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.ExportJail = channel.unary_stream(
@@ -59,7 +64,7 @@ class CopiesStub(object):
 
 
 class CopiesServicer(object):
-    """Clones, exports and imports jails. Clones and exports are asked of the host that owns the jail.
+    """Clones, renames, exports and imports jails. All but imports are asked of the host that owns the jail.
     """
 
     def CloneJail(self, request, context):
@@ -68,6 +73,14 @@ class CopiesServicer(object):
         told otherwise. It follows its original's base and release, not its replicas. The original cannot be deleted before
         it. NOT_FOUND: SNAPSHOT_NOT_FOUND. FAILED_PRECONDITION: SNAPSHOT_NOT_WHOLE; as of CreateJail, an address that the
         original has among them. Response: Jail.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenameJail(self, request, context):
+        """Gives a jail another name; it stays the same jail, with its uid, identity, generations, log and history. It must be
+        stopped. FAILED_PRECONDITION: JAIL_RUNNING, JAIL_HAS_STANDBYS. ALREADY_EXISTS: JAIL_EXISTS. Response: Jail.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,6 +123,11 @@ def add_CopiesServicer_to_server(servicer, server):
                     request_deserializer=jaild_dot_v1_dot_copies__pb2.CloneJailRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
+            'RenameJail': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenameJail,
+                    request_deserializer=jaild_dot_v1_dot_copies__pb2.RenameJailRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
             'ExportJail': grpc.unary_stream_rpc_method_handler(
                     servicer.ExportJail,
                     request_deserializer=jaild_dot_v1_dot_copies__pb2.ExportJailRequest.FromString,
@@ -134,7 +152,7 @@ def add_CopiesServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Copies(object):
-    """Clones, exports and imports jails. Clones and exports are asked of the host that owns the jail.
+    """Clones, renames, exports and imports jails. All but imports are asked of the host that owns the jail.
     """
 
     @staticmethod
@@ -153,6 +171,33 @@ class Copies(object):
             target,
             '/jaild.v1.Copies/CloneJail',
             jaild_dot_v1_dot_copies__pb2.CloneJailRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenameJail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jaild.v1.Copies/RenameJail',
+            jaild_dot_v1_dot_copies__pb2.RenameJailRequest.SerializeToString,
             google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

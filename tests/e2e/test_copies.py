@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
+from jaild.adapters.system.process import ProcessRunner
 from jaild.model.errors import DataLossError, FailedPreconditionError, InvalidArgumentError, JaildError
 from jaild.v1 import copies_pb2
 from tests.conftest import LINUX_HOST
@@ -19,7 +21,7 @@ from tests.e2e.conftest import furnish
 from tests.e2e.node import Node
 from tests.e2e.pair import JAIL, OTHER, Pair, paired
 
-pytestmark = pytest.mark.real(*LINUX_HOST, "zstd", "bsdtar")
+pytestmark = pytest.mark.real(*LINUX_HOST, "zstd", "age")
 NAME = "edge-1"
 FILL = """
 b=/bin/busybox; mkdir -p /var/kept /var/lib/dbus
@@ -173,3 +175,35 @@ def test_a_clone_at_a_snapshot_is_the_jail_as_it_was(pair: Pair) -> None:
     assert alpha.api.sh("copy", "cat /etc/motd; test -e /var/later || echo no later") == "edited\nno later\n"
     remove(alpha, "copy")
     assert datasets(alpha) == before
+
+
+def test_a_renamed_jail_is_the_same_one_under_another_name(pair: Pair) -> None:
+    alpha = pair.alpha
+    before, seen = alpha.api.jail(NAME), look(alpha, NAME)
+    alpha.api.stop(NAME)
+    request = copies_pb2.RenameJailRequest(name=f"jails/{NAME}", jail_id="shop")
+    alpha.api.done(alpha.api.call(alpha.api.copies.RenameJail, request))
+    alpha.api.start("shop")
+    assert look(alpha, "shop") == seen
+    assert alpha.api.jail("shop").uid == before.uid
+    assert alpha.api.names_of_jails() == ["shop"]
+    alpha.api.stop("shop")
+    back = copies_pb2.RenameJailRequest(name="jails/shop", jail_id=NAME)
+    alpha.api.done(alpha.api.call(alpha.api.copies.RenameJail, back))
+    alpha.api.start(NAME)
+    assert look(alpha, NAME) == seen
+
+
+def test_an_export_for_a_key_is_what_its_owner_reads(pair: Pair, tmp_path: Path) -> None:
+    runner, key = ProcessRunner(), tmp_path / "key"
+    asyncio.run(runner.run(["age-keygen", "-o", str(key)]))
+    (recipient,) = [line.split()[-1] for line in key.read_text().splitlines() if line.startswith("# public key:")]
+    content = export(pair.alpha, with_layers=True, encrypt_to=[recipient])
+    with refused(InvalidArgumentError, "EXPORT_ENCRYPTED"):
+        bring(pair.beta, content)
+    plain = asyncio.run(runner.run(["age", "-d", "-i", str(key)], stdin=content)).stdout
+    bring(pair.beta, plain)
+    assert "whole" in look(pair.beta, NAME)
+    remove(pair.beta, NAME)
+    with refused(InvalidArgumentError, "INVALID_RECIPIENT"):
+        export(pair.alpha, encrypt_to=["age1wrong"])

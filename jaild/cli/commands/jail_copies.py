@@ -59,6 +59,18 @@ def clone(
         finish(api, settings, api.copies.CloneJail(request), how)
 
 
+@click.command("rename", cls=Verb, examples=("jail rename cache cache-old --plan", "jail rename cache cache-old"))
+@_NAME
+@click.argument("new", type=references.jail)
+@mutation()
+@click.pass_obj
+def rename(settings: Settings, *, name: str, new: str, how: How) -> None:
+    """Give a stopped jail another name; it stays the same jail."""
+    request = copies_pb2.RenameJailRequest(name=name, jail_id=short(new), **how.fields())
+    with connect(settings) as api:
+        finish(api, settings, api.copies.RenameJail(request), how)
+
+
 @click.command(
     "export",
     cls=Verb,
@@ -70,7 +82,7 @@ def clone(
     ),
 )
 @_NAME
-@click.argument("path", metavar="FILE", type=click.Path(dir_okay=False))
+@click.argument("out", metavar="FILE", type=click.Path(dir_okay=False))
 @when
 @_PORTABLE
 @click.option("--with-layers", is_flag=True, help="Its base and release, too: the other host need not have them.")
@@ -87,7 +99,7 @@ def export(
     settings: Settings,
     *,
     name: str,
-    path: str,
+    out: str,
     at: copies_pb2.Moment | None,
     portable: bool,
     with_layers: bool,
@@ -103,8 +115,8 @@ def export(
             for response in api.copies.ExportJail(request):
                 show_plan(settings, response.plan)
             return
-        written = exports.save(api, request, path)
-    click.echo(f"sha256 {written.digest.hexdigest()}, {size(written.size)}", err=path == "-")
+        written = exports.save(api, request, out)
+    click.echo(f"sha256 {written.digest.hexdigest()}, {size(written.size)}", err=out == "-")
 
 
 @click.command(
@@ -206,4 +218,4 @@ def _has_layers(origin: Api, name: str, api: Api) -> bool:
     return True
 
 
-VERBS = (clone, export, import_, pull)
+VERBS = (clone, rename, export, import_, pull)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
-from jaild.model.layers.records import Generation
+from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.operation import Operation
 from jaild.model.views import AuditEntry, MigrationView
 
@@ -78,6 +78,16 @@ def history(known: Sources) -> list[Entry]:
 def is_about(target: str, jail: str) -> bool:
     """Say whether a resource is a jail, or part of one (a volume of it)."""
     return target == f"jails/{jail}" or target.startswith(f"jails/{jail}/")
+
+
+def former_names(record: JailRecord) -> dict[str, float]:
+    """Return the names that a jail had, and until when (seconds since the epoch)."""
+    return {former.name: former.until for former in record.formerly if former.until}
+
+
+def was_about(target: str, at: float, names: Mapping[str, float]) -> bool:
+    """Say whether a resource was a jail with one of these names, each until so long, at a time."""
+    return any(at <= until and is_about(target, name) for name, until in names.items())
 
 
 def _move_of(operation: Operation) -> str:

@@ -173,6 +173,13 @@ class Restoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     whole: bool = False  # what is there may be started and sent: all has been copied, or only a path is
 
 
+class Formerly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A name that a jail had on this host."""
+
+    name: str
+    until: float = 0.0  # seconds since the epoch; 0: it is being given another one
+
+
 class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A jail's ownership: the `jaild:jail` property on its dataset, replaced whole by one atomic `zfs set`."""
 
@@ -193,6 +200,7 @@ class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     removing: tuple[str, ...] = ()  # volumes that are being destroyed; its owner's, as `staged`
     removed_guids: tuple[int, ...] = ()  # of replicas' snapshots of volumes that were removed: replicas lose those, too
     restoring: Restoring | None = None  # its owner's, as `staged`
+    formerly: tuple[Formerly, ...] = ()  # names that it had on this host, the newest last
     cloned_from: str = ""  # on the host where it was made as a clone: the original's own dataset
     salvaged: str = ""  # when, and how much is lost, if it came file by file from a pool that could not be read whole
     schema: int = SCHEMA

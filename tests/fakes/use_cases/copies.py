@@ -76,3 +76,8 @@ class FakeIncomingExports(Fake):
     async def size(self, sha256: str) -> int:
         self.seen("size", sha256)
         return 5
+
+
+class FakeRenames(Fake):
+    async def rename(self, name: str, new: str, *, validate_only: bool = False, caller: Caller) -> Operation:
+        return self.operate("rename", name, new, validate_only=validate_only, caller=caller)

@@ -27,7 +27,7 @@ from jaild.rpc.services import Servicer, Services
 from jaild.salvage.rpc import PeerSalvageServicer, SalvagesServicer
 from jaild.sinks.rpc import EventSinksServicer
 from tests.fakes.use_cases.backups import FakeRestores, FakeSnapshots
-from tests.fakes.use_cases.copies import FakeClones, FakeExports, FakeImports, FakeIncomingExports
+from tests.fakes.use_cases.copies import FakeClones, FakeExports, FakeImports, FakeIncomingExports, FakeRenames
 from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost, FakeOperations, FakeSinks
 from tests.fakes.use_cases.jails import (
     FakeConfirmations,
@@ -77,7 +77,8 @@ class Fakes:
         self.clones = FakeClones()
         self.exports = FakeExports()
         self.imports = FakeImports()
-        self.incoming_exports = FakeIncomingExports()
+        self.uploads = FakeIncomingExports()
+        self.renames = FakeRenames()
         self.sinks = FakeSinks()
         self.incoming = FakeIncoming()
         self.parties = FakeParties()
@@ -104,7 +105,7 @@ class Fakes:
             BaseMakingServicer(fakes.base_making, messages),
             BuildsServicer(fakes.builds, messages),
             RolloutsServicer(fakes.rollouts, messages),
-            CopiesServicer(fakes.clones, fakes.exports, fakes.imports, fakes.incoming_exports, messages),
+            CopiesServicer(fakes, messages),
             EventSinksServicer(fakes.sinks),
             ChangesServicer(fakes.confirmations, fakes.staging, messages),
             StatsServicer(fakes.stats),

@@ -47,6 +47,7 @@ GOOD = {
 BY_NAME = {
     "field": "spec",
     "path": "{folder}/recipe.yaml",
+    "out": "{folder}/out",
     "archive": "{folder}/recipe.yaml",
     "source": "{folder}/recipe.yaml",
     "destination": "web:/var/x",
@@ -229,7 +230,8 @@ def test_a_stdin_that_is_closed_is_an_empty_one_and_one_that_cannot_be_read_is_t
 @pytest.mark.exhaustive
 @pytest.mark.usefixtures("daemon")
 def test_no_text_that_is_no_utf8_ends_a_command_in_a_traceback(folder: Path) -> None:
-    lines = [line(path, parameter, LATIN) for path, parameter in some(list(parameters()))]
+    made = f"{{folder}}/{LATIN}"  # of a file that is written
+    lines = [line(path, each, made if each.name == "out" else LATIN) for path, each in some(list(parameters()))]
 
     found = ends(folder, [*lines, [LATIN], ["jail", LATIN], ["jail", "ls", f"--{LATIN}"]])
 

@@ -180,7 +180,7 @@ async def test_what_has_come_of_a_stream_that_was_broken_off_is_gone_on_with(alp
 
     with pytest.raises(DataLossError):
         await copies.imports.take("web", cut(), stream, Asked(), caller())
-    assert await copies.incoming.size(stream.sha256) == 5000
+    assert await copies.uploads.size(stream.sha256) == 5000
     with pytest.raises(FailedPreconditionError) as moved:
         await imported(beta, content, stream=stream)
     assert (moved.value.reason, moved.value.detail) == ("UPLOAD_MOVED", {"size": "5000"})

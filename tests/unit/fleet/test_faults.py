@@ -184,6 +184,14 @@ async def import_(host: FakeHost) -> Operation:
     return await imports.read("web", str(path), Asked(), caller())
 
 
+async def create_original_stopped(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.create("original", SPEC, stopped=True, validate_only=False, caller=caller())
+
+
+async def rename(host: FakeHost) -> Operation:
+    return await host.core.use_cases.copies.renames.rename("original", "web", caller=caller())
+
+
 async def start(host: FakeHost) -> Operation:
     return await host.core.use_cases.jails.start("web", caller=caller())
 
@@ -227,6 +235,7 @@ SCENARIOS = {
     "clone": Scenario(clone, (create_original,), may_vanish=True),
     "clone at a snapshot": Scenario(clone_at, (create_original, snapshot_original), may_vanish=True),
     "import": Scenario(import_, (create_original, export), may_vanish=True),
+    "rename": Scenario(rename, (create_original_stopped,), may_vanish=True),
     "remove a volume": Scenario(remove_volume, (create_with_volume, configure_without_volume)),
     "take a snapshot": Scenario(take_snapshot, (create_with_volume,)),
     "remove a snapshot": Scenario(remove_snapshot, (with_snapshot,)),
@@ -303,7 +312,7 @@ class Trial:
             if host.probe.called[-1:] == ["/drain"] and invariants.running([host], "web"):
                 wrong.append("it serves, and was told last to drain")
         again = [] if not there and self.scenario.ask is delete else [self.scenario.ask]
-        if there and self.scenario.ask in {create, create_stopped, clone, clone_at, import_}:
+        if there and self.scenario.ask in {create, create_stopped, clone, clone_at, import_, rename}:
             again = [deploy]
         for ask in again:
             try:
@@ -334,6 +343,11 @@ class Trial:
             kept = [s.name for s in await host.zfs.snapshots("tank/jaild/jails/original/data") if s.purpose]
             clones = await host.zfs.clones("tank/jaild/jails/original")
             left += [f"{name} is left" for name in kept if name not in clones]
+        if self.scenario.ask is rename:
+            jails = host.core.inventory.jails
+            left += [] if list(jails) == ["web"] else [f"there are {list(jails)}"]
+            records = [entry.record for entry in jails.values() if entry.record is not None]
+            left += [f"begun: {former}" for record in records for former in record.formerly if not former.until]
         return left
 
 

@@ -13,6 +13,7 @@ from jaild.copies.clones import Clones
 from jaild.copies.exports import Exports
 from jaild.copies.imports import Imports
 from jaild.copies.incoming import Incoming
+from jaild.copies.renames import Renames
 from jaild.engine.events import Audit, Events
 from jaild.engine.operations import Operations
 from jaild.evacuation.service import Evacuations
@@ -77,7 +78,8 @@ REAL: dict[str, tuple[type, ...]] = {
     "clones": (Clones,),
     "exports": (Exports,),
     "imports": (Imports,),
-    "incoming_exports": (Incoming,),
+    "uploads": (Incoming,),
+    "renames": (Renames,),
     "sinks": (EventSinks,),
     "incoming": (TargetMigration,),
     "parties": (Parties,),

@@ -1,0 +1,128 @@
+"""Jails under other names."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from jaild.model.errors import AlreadyExistsError, FailedPreconditionError
+from jaild.model.jails.copying import Reach
+from jaild.model.jails.spec import JailSpec, Standby, Volume
+from jaild.model.layers.records import Formerly
+from jaild.model.operation import Operation
+from jaild.model.views import JailState
+from tests.fakes.host import FakeHost, caller
+from tests.hosts import asking, invariants
+from tests.hosts.asking import SPEC as WEB
+
+SPEC = msgspec.structs.replace(WEB, volumes={"db": Volume(path="/var/lib/db")})
+
+
+async def renamed(host: FakeHost, name: str = "web", new: str = "shop") -> Operation:
+    return await asking.ended(host, host.core.use_cases.copies.renames.rename(name, new, caller=caller()))
+
+
+async def made(host: FakeHost, spec: JailSpec = SPEC) -> None:
+    assert asking.reason_of(await asking.create(host, spec, stopped=True)) == ""
+    folder = host.core.inventory.jails["web"].folder
+    (folder / "data/var/kept").write_text("kept")
+    (folder / "db/table").write_text("rows")
+
+
+async def test_a_renamed_jail_is_the_same_one_and_starts(host: FakeHost) -> None:
+    await made(host)
+    before = host.core.use_cases.jails.get("web").record
+    assert asking.reason_of(await renamed(host)) == ""
+    assert [view.name for view in host.core.use_cases.jails.list()] == ["shop"]
+    after = host.core.use_cases.jails.get("shop").record
+    assert before is not None
+    assert after is not None
+    assert (after.uid, after.epoch, after.created) == (before.uid, before.epoch, before.created)
+    folder = host.core.inventory.jails["shop"].folder
+    assert ((folder / "data/var/kept").read_text(), (folder / "db/table").read_text()) == ("kept", "rows")
+    await asking.ended(host, host.core.use_cases.jails.start("shop", caller=caller()))
+    assert asking.serves(host, 1, "shop")
+    await host.restart()
+    await host.quiet()
+    assert asking.serves(host, 1, "shop")
+    assert await invariants.unsettled(host) == []
+
+
+async def test_its_history_and_its_log_go_along(host: FakeHost) -> None:
+    await made(host)
+    logs = host.folder / "logs"
+    logs.mkdir(exist_ok=True)
+    (logs / "web.log").write_text("first\n")
+    (logs / "shop.log").write_text("of a former jail\n")
+    await renamed(host)
+    assert (logs / "shop.log").read_text() == "first\n"
+    assert not (logs / "web.log").exists()
+    assert [path.name for path in logs.iterdir() if path.name.startswith("shop.log.") and path.suffix == ".gz"]
+    history = await host.core.use_cases.histories.of_jail("shop")
+    assert {entry.kind for entry in history} == {"rename", "create"}
+    record = host.core.use_cases.jails.get("shop").record
+    assert record is not None
+    assert [former.name for former in record.formerly] == ["web"]
+
+
+async def test_what_is_done_with_a_later_jail_of_the_old_name_is_not_in_its_history(host: FakeHost) -> None:
+    await made(host)
+    await renamed(host)
+    await host.clock.sleep(1)
+    await asking.create(host, SPEC, stopped=True)
+    assert len(await host.core.use_cases.histories.of_jail("shop")) == len(("create", "rename"))
+
+
+async def test_a_jail_that_runs_is_refused(host: FakeHost) -> None:
+    await asking.create(host)
+    with pytest.raises(FailedPreconditionError) as refused:
+        await renamed(host)
+    assert refused.value.reason == "JAIL_RUNNING"
+
+
+async def test_a_jail_with_replicas_is_refused_and_told_where_they_are(host: FakeHost) -> None:
+    await made(host, msgspec.structs.replace(SPEC, standby=Standby(peers=("beta",))))
+    with pytest.raises(FailedPreconditionError) as refused:
+        await renamed(host)
+    assert refused.value.reason == "JAIL_HAS_STANDBYS"
+    assert "beta" in refused.value.message
+
+
+async def test_a_name_that_another_jail_has_is_refused(host: FakeHost) -> None:
+    await made(host)
+    await asking.create(host, name="shop")
+    with pytest.raises(AlreadyExistsError):
+        await renamed(host)
+
+
+async def test_a_plan_changes_nothing(host: FakeHost) -> None:
+    await made(host)
+    asking.touched(host)
+    planned = await host.core.use_cases.copies.renames.rename("web", "shop", validate_only=True, caller=caller())
+    assert planned.plan is not None
+    assert asking.touched(host) == []
+
+
+async def test_a_clones_snapshot_still_goes_with_it_after_its_original_was_renamed(host: FakeHost) -> None:
+    await made(host)
+    clones = host.core.use_cases.copies.clones
+    reach = Reach(without_network=True)
+    await asking.ended(host, clones.clone("web", "copy", reach=reach, stopped=True, caller=caller()))
+    await renamed(host)
+    jails = host.core.use_cases.jails
+    await asking.ended(host, jails.delete("copy", force=True, etag="", validate_only=False, caller=caller()))
+    assert await host.zfs.snapshots("tank/jaild/jails/shop", recursive=True) == []
+    assert jails.get("shop").state is JailState.STOPPED
+
+
+async def test_what_a_crash_interrupts_is_gone_on_with(host: FakeHost) -> None:
+    await made(host)
+    entry = host.core.inventory.jails["web"]
+    assert entry.record is not None
+    begun = msgspec.structs.replace(entry.record, formerly=(Formerly(name="web"),))
+    await host.core.rooms.jails.datasets.write(entry, begun)
+    await host.restart()
+    await host.quiet()
+    record = host.core.use_cases.jails.get("web").record
+    assert record is not None
+    assert record.formerly == ()
