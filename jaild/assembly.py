@@ -28,6 +28,7 @@ from jaild.adapters.files.remove import remove
 from jaild.adapters.files.room import Room
 from jaild.adapters.files.salvage_reader import HostFileTrees
 from jaild.adapters.files.uploads import UploadFolder
+from jaild.adapters.foreign import HostForeign
 from jaild.adapters.freebsd import kernel_calls, kernel_commands
 from jaild.adapters.freebsd.kernel import System
 from jaild.adapters.freebsd.kqueue import KqueueEvents
@@ -117,6 +118,7 @@ def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runt
         archives=archives,
         images=OciImages(archives),
         userland=FreebsdUserland(processes, config.repositories),
+        foreign=HostForeign(processes),
         store=store,
         peers=peers,
         probe=SocketProbe(),

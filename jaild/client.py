@@ -32,6 +32,7 @@ from jaild.v1 import (
     event_sinks_pb2_grpc,
     events_pb2_grpc,
     files_pb2_grpc,
+    foreign_jails_pb2_grpc,
     histories_pb2_grpc,
     host_pb2_grpc,
     jails_pb2_grpc,
@@ -100,6 +101,7 @@ class Services:
         self.event_sinks: Any = event_sinks_pb2_grpc.EventSinksStub(channel)
         self.events: Any = events_pb2_grpc.EventsStub(channel)
         self.files: Any = files_pb2_grpc.FilesStub(channel)
+        self.foreign_jails: Any = foreign_jails_pb2_grpc.ForeignJailsStub(channel)
         self.histories: Any = histories_pb2_grpc.HistoriesStub(channel)
         self.host: Any = host_pb2_grpc.HostStub(channel)
         self.jails: Any = jails_pb2_grpc.JailsStub(channel)

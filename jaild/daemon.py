@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jaild.adoption import build as adoption_room
+from jaild.adoption.service import Adoptions
 from jaild.backups import build as backup_room
 from jaild.backups.build import BackupParts
 from jaild.copies import build as copy_room
@@ -48,6 +50,7 @@ class Core:
     replication: ReplicationParts
     jail_files: JailFiles
     salvage: SalvageParts
+    adoptions: Adoptions
     evacuations: Evacuations
     rollouts: Rollouts
     backups: BackupParts
@@ -83,6 +86,7 @@ def assemble(ports: Ports, place: Place) -> Core:
     replication = replication_room.build(engine, jails, transfer, migration)
     jail_files = jailfiles_room.build(engine, jails)
     salvage = salvage_room.build(engine, jails, transfer, migration)
+    adoptions = adoption_room.build(engine, layers, jails)
     evacuations = evacuation_room.build(engine, transfer, migration)
     rollouts = rollout_room.build(engine, jails)
     backups = backup_room.build(engine, jails)
@@ -99,6 +103,7 @@ def assemble(ports: Ports, place: Place) -> Core:
         replication=replication,
         jail_files=jail_files,
         salvage=salvage,
+        adoptions=adoptions,
         evacuations=evacuations,
         rollouts=rollouts,
         backups=backups,

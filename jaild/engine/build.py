@@ -27,6 +27,7 @@ from jaild.ports.clock import Clock
 from jaild.ports.configuration import Configuration
 from jaild.ports.files import Files
 from jaild.ports.filters import Filters
+from jaild.ports.foreign import ForeignHost
 from jaild.ports.images import Images
 from jaild.ports.jailtrees import JailTrees
 from jaild.ports.peer import Peers
@@ -53,6 +54,7 @@ class Ports:
     archives: Archives
     images: Images
     userland: Userland
+    foreign: ForeignHost
     store: Store
     peers: Peers
     probe: HostProbe

@@ -16,6 +16,7 @@ The rooms register what each of them repairs; the order is here, with its reason
 | a generation marked staged, or empty | dropped if not active, else its mark is removed | jails |
 | a run of a generation that is not the active one, or of a jail that is to be stopped | stopped and removed | jails |
 | a run, of a jail with a restart policy, that ended while no daemon was there | counted; what its policy says | jails |
+| an old jail that was stopped for its adoption, which never finished | started again by its tool | adoption |
 | a jail frozen for a migration | active here again; the target is told to throw its copy away | migration |
 | a jail that moved, not acknowledged | Activate is sent until the target acknowledges | migration |
 | a jail that comes from another host | the source is asked how it ended, until it answers | migration |

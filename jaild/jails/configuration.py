@@ -118,7 +118,8 @@ class Configuration:
             )
         elif origin is not None:
             before = self._inventory.stack(origin.base, origin.release)
-            etc = etcplan.Sides(theirs=etc.theirs, ancestor=await self._etc_of(before.base), mine=origin.etc)
+            ancestor = await self._etc_of(before.base) if origin.ancestor is None else origin.ancestor
+            etc = etcplan.Sides(theirs=etc.theirs, ancestor=ancestor, mine=origin.etc)
             local = etcplan.Sides(
                 theirs=local.theirs, ancestor=await self._etc_of(before.release), mine=origin.local_etc
             )
@@ -131,7 +132,7 @@ class Configuration:
             machine_id=uuid.uuid4().hex,  # as machine-id(5) wants it
             users=stack.manifest.users,
             groups=stack.manifest.groups,
-            rebased=known is not None and known.base != base,
+            rebased=known is not None and (known.base != base or (origin is not None and origin.ancestor is not None)),
             copied=origin is not None and not origin.keeps_identity,
             libraries=await self._libraries(known, stack),
         )

@@ -20,7 +20,7 @@ from jaild.model import access, filters
 from jaild.model import names as rules
 from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError, NotFoundError
-from jaild.model.jails import filtering, specfile
+from jaild.model.jails import filtering
 from jaild.model.jails.change import Axis, Change, Deploy, Rollback
 from jaild.model.jails.spec import JailSpec
 from jaild.model.operation import Operation
@@ -32,13 +32,12 @@ from jaild.rpc.messages.jails import (
     AXES,
     generation_message,
     jail_message,
-    require_sendable,
     sees_values_of,
-    spec_of,
     stats_message,
     volume_message,
 )
 from jaild.rpc.messages.plans import accepted_of
+from jaild.rpc.messages.specs import spec_in
 from jaild.rpc.services import Service
 from jaild.v1 import (
     changes_pb2,
@@ -102,7 +101,7 @@ class JailsServicer:
     async def CreateJail(self, request: jails_pb2.CreateJailRequest, _: Context) -> _Answer:  # noqa: N802  # gRPC's names
         """Create a jail."""
         jail = rules.jail(request.jail_id)
-        spec = await self._spec(request.spec)
+        spec = await spec_in(request.spec, self._jails.render_template)
         caller = _asking(request)
         _may_create(caller, jail, spec)
         return await self._answer(
@@ -219,7 +218,7 @@ class JailsServicer:
         return await self._answer(
             self._jails.configure(
                 jail,
-                await self._spec(request.spec),
+                await spec_in(request.spec, self._jails.render_template),
                 etag=request.etag,
                 validate_only=request.validate_only,
                 caller=_asking(request),
@@ -331,22 +330,6 @@ class JailsServicer:
     def _active(self, jail: str) -> int:
         record = self._jails.get(jail).record
         return 0 if record is None else record.generation
-
-    async def _spec(self, source: jails_pb2.SpecSource) -> JailSpec:
-        form = source.WhichOneof("source")
-        if form == "spec":
-            return spec_of(source.spec)
-        if form == "yaml":
-            return require_sendable(await asyncio.to_thread(specfile.parse, source.yaml, "request"), "request")
-        if form == "template":
-            name = source.template.name
-            text = await self._jails.render_template(name, dict(source.template.values))
-            return require_sendable(
-                await asyncio.to_thread(specfile.parse, text, f"template {name}"), f"template {name}"
-            )
-        raise InvalidArgumentError(
-            "SPEC_MISSING", "the request has no spec", hint="give it as a message, as YAML or as a template"
-        )
 
 
 class TemplatesServicer:

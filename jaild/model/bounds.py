@@ -51,6 +51,10 @@ QUERY_STEPS = 500_000_000  # of SQLite's virtual machine for one query of it: so
 DIFF = MIB  # bytes of all diffs of /etc
 DIFF_FILE = MIB  # of a file that is compared by line
 
+# What a jail that another tool made has of its own: paths that are listed of each kind, and its tool's files.
+DIFFERENCES = 1000
+FOREIGN_CONFIG = MIB  # bytes of one file
+
 # Configuration: three trees are compared by line, of which root in a jail writes one.
 TREE_BYTES = 64 * MIB  # of a configuration tree's files
 TREE_ENTRY = 256  # bytes that a path counts for, beside its name and content: empty files are not free

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from jaild.model.contents.index import Indexed
+from jaild.model.differences import Differences
 from jaild.model.etc.renumber import Owners
 from jaild.model.etc.tree import Tree
 from jaild.model.layers.libraries import Libraries
@@ -135,8 +136,10 @@ class Files(Protocol):
         `like` is the earlier word that it will be compared with: two words are only equal if the second had it.
         """
 
-    async def copy(self, source: Path, destination: Path, *, without: Collection[str] = ()) -> None:
+    async def copy(self, source: Path, destination: Path, *, without: Collection[str] = (), below: str = "") -> None:
         """Copy a whole tree with owners, modes, links and times into a folder that does not exist or is empty.
+
+        `below`: of `source` only this folder, by its path; a link on the way is an error (FILE_FAILED).
 
         `without`: files, by their paths below `source`, that are left out.
         """
@@ -148,6 +151,23 @@ class Files(Protocol):
         pipes and devices are left out. Returns how many bytes of files were written: what was not changed is left.
         `NotFoundError` (PATH_NOT_IN_SNAPSHOT), `FailedPreconditionError` (NOT_A_FOLDER). It is on disk as with
         `write_tree`; ended in the middle it leaves a mixture, and done again it completes it.
+        """
+
+    async def reduce(self, folder: Path, kept: Mapping[str, str]) -> None:
+        """Leave in `folder` only these: by the name that each gets, the path below it where it is now.
+
+        Whatever else is there is removed. No link is followed; one that stands where a folder should is an error
+        (FILE_FAILED). Interrupted, it leaves a mixture.
+        """
+
+    async def differences(
+        self, before: Path, after: Path, *, without: Collection[str] = (), links: str = ""
+    ) -> Differences:
+        """Compare `after`, to which others may be writing, with the tree `before` that it was made of.
+
+        `without`: paths that are not looked at, nor what is below them. `links`: links in `after` whose text begins so
+        lead to what `before` has, and are no difference. At most `jaild.model.bounds.DIFFERENCES` of each kind are
+        listed.
         """
 
     async def matching(self, root: Path, patterns: Sequence[str]) -> tuple[str, ...]:

@@ -161,6 +161,7 @@ RULES: dict[str, Rule] = {
     "/jaild.v1.Salvages/SalvageJail": Rule(_OPERATOR, _name),
     "/jaild.peer.v1.Salvage/ReceiveFiles": _peers(),
     "/jaild.peer.v1.Salvage/FinishFiles": _peers(_migration),
+    "/jaild.v1.ForeignJails/AdoptForeignJail": Rule(_OPERATOR, lambda r: f"jails/{r.jail_id}"),
     "/jaild.v1.Promotions/PromoteJail": Rule(_OPERATOR, _name),
     "/jaild.v1.Promotions/AdoptJail": Rule(_OPERATOR, _name),
     "/jaild.v1.Promotions/ForceStartJail": Rule(_OPERATOR, _name),

@@ -26,6 +26,7 @@ class UseCases:
         self.parties = core.replication.parties
         self.salvages = core.salvage.salvages
         self.files = core.salvage.files
+        self.adoptions = core.adoptions
         self.evacuations = core.evacuations
         self.rollouts = core.rollouts
         self.snapshots = core.backups.snapshots

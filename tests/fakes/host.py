@@ -17,6 +17,7 @@ from jaild.adapters.files.jailtrees import HostJailTrees
 from jaild.adapters.files.room import Room
 from jaild.adapters.files.salvage_reader import HostFileTrees
 from jaild.adapters.files.uploads import UploadFolder
+from jaild.adapters.foreign import HostForeign
 from jaild.adapters.freebsd.userland import FreebsdUserland
 from jaild.adapters.sinks.making import SinkAdapters
 from jaild.adapters.sqlite import SqliteStore
@@ -30,6 +31,7 @@ from jaild.model.layers.records import BaseRecord, Family, Manifest, ReleaseReco
 from jaild.model.operation import Operation
 from jaild.model.views import Caller, Reloaded
 from jaild.ports.clock import Clock
+from jaild.ports.foreign import ForeignHost
 from jaild.ports.probe import HostProbe
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Runtime
@@ -50,7 +52,9 @@ from tests.fakes.zfs_pool import Filesystem
 ROOT = "tank/jaild"
 _JOURNALED = frozenset({"put_journal", "put_deleted_jail", "put_rollout", "put_restarts", "forget_restarts"})
 _SEALED: dict[bytes, tuple[Filesystem, BaseRecord | ReleaseRecord]] = {}  # by what a layer is
-_CHANGING = frozenset({"write", "remove", "make_folder", "make_folders", "write_tree", "copy", "spool", "own"})
+_CHANGING = frozenset(
+    {"write", "remove", "make_folder", "make_folders", "write_tree", "copy", "reduce", "spool", "own"}
+)
 
 
 class QuickClock(FakeClock):
@@ -112,6 +116,7 @@ class InProcessHost:
         self.trees: FileTrees = HostFileTrees()
         self.sinks: Sinks = SinkAdapters(ProcessRunner())
         self.programs: Processes = ProcessRunner()  # what FreeBSD's own tools are run by
+        self.foreign: ForeignHost | None = None  # jails of other tools; None: the host's own
         self.network = network
         self.life = Life()
         self.boot_patience, self.starts_at_once, self.stagings_at_once = 120.0, 8, 4
@@ -182,6 +187,7 @@ class InProcessHost:
             jail_trees=HostJailTrees(),
             archives=archives,
             images=OciImages(archives),
+            foreign=mortal(self.foreign or HostForeign(self.programs, self.folder / "elsewhere"), "foreign"),
             userland=FreebsdUserland(self.programs, self.folder / "repos", conf=self.folder / "freebsd-update.conf"),
             store=mortal(store, "store", _JOURNALED),
             peers=LinkedPeers(self.network, self),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tests.transcripts import monitoring, operators, product_teams, source_team
+from tests.transcripts import migrating, monitoring, operators, product_teams, source_team
 from tests.transcripts.pages import Block
 from tests.transcripts.stage import Acts, Stage, Story, played
 
@@ -45,6 +45,8 @@ STORIES: dict[str, Story] = {
     "standby": operators.standby,
     "top": operators.top,
     "salvage": operators.salvage,
+    "adopt-iocage": migrating.iocage,
+    "adopt-bastille": migrating.bastille,
     "zabbix": monitoring.zabbix,
     "feeds": monitoring.feeds,
 }

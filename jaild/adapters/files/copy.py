@@ -8,22 +8,24 @@ import threading
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from jaild.adapters.files import filecopy
 from jaild.model.errors import CancelledError, FailedPreconditionError
-from jaild.trees.openat import DEEPEST, look, names_in, opened, reading, too_deep
+from jaild.trees.openat import DEEPEST, look, names_in, opened, reached, reading, too_deep
 
 
-def copy(source: Path, destination: Path, stopped: threading.Event, *, without: Collection[str] = ()) -> None:
+def copy(
+    source: Path, destination: Path, stopped: threading.Event, *, without: Collection[str] = (), below: str = ""
+) -> None:
     """Copy the content of a folder into one that is missing or empty, which gets its owner and mode too.
 
-    Files whose paths are in `without` are left out.
+    `below`: of `source` this folder only, reached through no link. Files whose paths are in `without` are left out.
     Sockets, pipes and device nodes are skipped: they belong to who made them.
     Raises `FailedPreconditionError` (DESTINATION_NOT_EMPTY), `ResourceExhaustedError` (TREE_TOO_LARGE) below
     `openat.DEEPEST`, `OSError` as it comes, `CancelledError` when `stopped`.
     """
-    with opened(source) as source_fd:
+    with reached(source, PurePosixPath(below).parts) as source_fd:
         with suppress(FileExistsError):
             destination.mkdir(mode=0o700)
         with opened(destination) as destination_fd:

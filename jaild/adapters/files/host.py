@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import functools
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from itertools import islice
 from pathlib import Path
@@ -25,9 +25,11 @@ from jaild.adapters.files import (
     mounttargets,
     osdetect,
     owners,
+    reducing,
     spool,
     sync,
     treeadded,
+    treediff,
 )
 from jaild.adapters.files import (
     config_tree_update as treeupdate,
@@ -48,6 +50,7 @@ from jaild.adapters.files.errors import explained
 from jaild.adapters.files.room import Place, Room
 from jaild.model import bounds
 from jaild.model.contents.index import Indexed
+from jaild.model.differences import Differences
 from jaild.model.etc.renumber import Owners
 from jaild.model.etc.tree import Tree
 from jaild.model.layers.libraries import Libraries
@@ -191,10 +194,25 @@ class HostFiles:
         """Return a word that changes with anything below, '' if the folder does not exist."""
         return await _in_thread(folder, lambda: fingerprint.state(folder, like))
 
-    async def copy(self, source: Path, destination: Path, *, without: Collection[str] = ()) -> None:
+    async def copy(self, source: Path, destination: Path, *, without: Collection[str] = (), below: str = "") -> None:
         """Copy a tree. `FailedPreconditionError` (DESTINATION_NOT_EMPTY). Cancelled, it stops at the next entry."""
         stopped = threading.Event()
-        await _in_thread(destination, lambda: treecopy.copy(source, destination, stopped, without=without), stopped)
+
+        def work() -> None:
+            treecopy.copy(source, destination, stopped, without=without, below=below)
+
+        await _in_thread(destination, work, stopped)
+
+    async def reduce(self, folder: Path, kept: Mapping[str, str]) -> None:
+        """Leave some folders of a tree, under names of their own, and remove all else."""
+        await _in_thread(folder, lambda: reducing.reduce(folder, kept))
+
+    async def differences(
+        self, before: Path, after: Path, *, without: Collection[str] = (), links: str = ""
+    ) -> Differences:
+        """Compare a tree with one that it was made of. Cancelled, it stops at the next folder."""
+        stopped = threading.Event()
+        return await _in_thread(after, lambda: treediff.compare(before, after, without, links, stopped), stopped)
 
     async def bring_back(self, source: Path, destination: Path, path: str, taken: float) -> int:
         """Make a jail's data as it was."""

@@ -17,6 +17,7 @@ from jaild.cli.client.references import short
 from jaild.cli.client.selection import filtered
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import (
+    jail_adopt,
     jail_changes,
     jail_copies,
     jail_cp,
@@ -146,6 +147,7 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
 
 
 for _room in (
+    jail_adopt,
     jail_life,
     jail_exec,
     jail_cp,

@@ -43,6 +43,7 @@ class Origin:
     etc: Tree
     local_etc: Tree
     step: str  # of the plan: how the data come
+    ancestor: Tree | None = None  # what `etc` was made of, where that is of no base: another tool's release had it
     cloned_from: str = ""  # the original's own dataset, if the data are clones of its
     keeps_identity: bool = False  # the copy takes its place: machine-id and host keys go with it
     accepted: tuple[Accepted, ...] = ()  # of its generation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jaild.adoption.rpc import ForeignJailsServicer
 from jaild.backups.rpc import JailSnapshotsServicer
 from jaild.copies.rpc import CopiesServicer
 from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServicer
@@ -41,7 +42,14 @@ from tests.fakes.use_cases.jails import (
 from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeChannels, FakeReleases
 from tests.fakes.use_cases.moves import FakeEvacuations, FakeIncoming, FakeMigrations, FakeRollouts
 from tests.fakes.use_cases.questions import FakeComparisons, FakeFinding, FakeHistories, FakeSboms
-from tests.fakes.use_cases.standby import FakeFiles, FakeParties, FakePromotions, FakeReplicas, FakeSalvages
+from tests.fakes.use_cases.standby import (
+    FakeAdoptions,
+    FakeFiles,
+    FakeParties,
+    FakePromotions,
+    FakeReplicas,
+    FakeSalvages,
+)
 
 
 class Fakes:
@@ -73,6 +81,7 @@ class Fakes:
         self.jail_files = FakeJailFiles()
         self.boot = FakeBoot()
         self.evacuations = FakeEvacuations()
+        self.adoptions = FakeAdoptions()
         self.rollouts = FakeRollouts()
         self.clones = FakeClones()
         self.exports = FakeExports()
@@ -118,6 +127,7 @@ class Fakes:
             TestMigrationsServicer(fakes.migrations, messages),
             PeerServicer(fakes.incoming, services.parties),
             ClonesServicer(fakes.incoming, services.parties),
+            ForeignJailsServicer(fakes.adoptions, fakes.jails.render_template, messages),
             PromotionsServicer(fakes.promotions, messages),
             StandbyServicer(fakes.replicas, fakes.replicas, fakes.promotions, services.parties),
             SalvagesServicer(fakes.salvages, fakes.files, messages),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from jaild.model.foreign.wish import Wish
 from jaild.model.migration.party import About
 from jaild.model.migration.protocol import DatasetState, Received, ReceiveHeader
 from jaild.model.operation import Operation
@@ -97,6 +98,14 @@ class FakePromotions(Fake):
     ) -> Operation:
         self.seen("force_start", name, sentence, caller.request_id, **asked(validate_only=validate_only))
         return Operation(id="c1", kind="start", target=f"jails/{name}")
+
+
+class FakeAdoptions(Fake):
+    """Adoptions of jails that other tools made."""
+
+    async def adopt(self, wish: Wish, /, *, validate_only: bool, caller: Caller) -> Operation:
+        self.seen("adopt", wish, validate_only, caller.request_id, caller.accepted)
+        return Operation(id="f1", kind="adopt-foreign", target=f"jails/{wish.jail}")
 
 
 class FakeSalvages(Fake):

@@ -44,7 +44,6 @@ from jaild.v1 import (
     jails_pb2_grpc,
     migrations_pb2,
     migrations_pb2_grpc,
-    promotions_pb2_grpc,
     rollouts_pb2,
     rollouts_pb2_grpc,
     salvage_pb2,
@@ -56,6 +55,7 @@ from jaild.v1 import (
     test_migrations_pb2_grpc,
     volumes_pb2_grpc,
 )
+from tests.unit.cli import taken_over
 from tests.unit.cli.files import Files
 from tests.unit.cli.jails import Jails
 from tests.unit.cli.questions import Contents, Histories
@@ -226,16 +226,6 @@ class Migrations(migrations_pb2_grpc.MigrationsServicer):  # type: ignore[misc]
             stats.downtimes.add(count=count).below.FromMilliseconds(below)
         stats.downtimes.add(count=0)
         return stats
-
-
-class Promotions(promotions_pb2_grpc.PromotionsServicer):  # type: ignore[misc]
-    def __init__(self, daemon: Daemon) -> None:
-        self.daemon = daemon
-
-    def change(self, request: Any, context: Any) -> Any:
-        return self.daemon.change(request, context)
-
-    PromoteJail = AdoptJail = ForceStartJail = change
 
 
 class Salvages(salvage_pb2_grpc.SalvagesServicer):  # type: ignore[misc]
@@ -443,7 +433,7 @@ class Daemon:
         test_migrations_pb2_grpc.add_TestMigrationsServicer_to_server(TestMigrations(self), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(Operations(self), server)
         salvage_pb2_grpc.add_SalvagesServicer_to_server(Salvages(self), server)
-        promotions_pb2_grpc.add_PromotionsServicer_to_server(Promotions(self), server)
+        taken_over.serve(self, server)
         rollouts_pb2_grpc.add_RolloutsServicer_to_server(Rollouts(self), server)
         stats_pb2_grpc.add_StatsServicer_to_server(Stats(self), server)
         contents_pb2_grpc.add_ContentsServicer_to_server(Contents(self), server)

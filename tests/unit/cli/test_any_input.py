@@ -244,7 +244,7 @@ def test_a_file_that_is_no_utf8_is_named(folder: Path) -> None:
 
     found = ends(folder, [line(path, parameter, "{folder}/latin.yaml") for path, parameter in files])
 
-    assert len(found) == 6
+    assert len(found) == 7
     assert {case["status"] for case in found} == {Exit.USAGE}
     assert [case for case in found if "latin.yaml is no UTF-8 text, from byte 12 on" not in case["stderr"]] == []
 

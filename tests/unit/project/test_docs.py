@@ -36,6 +36,7 @@ NOT_REASONS = {
         *("JAILCTL_ADDRESS", "JAILCTL_CONTEXT", "NO_COLOR", "SOURCE_DATE_EPOCH"),
     },
     "OpenTelemetry's": {"OTEL_SERVICE_NAME", "OTEL_TRACES_EXPORTER"},
+    "keys of iocage and pot": {"CONFIG_TYPE", "CONFIG_VERSION", "POT_GATEWAY", "POT_NETMASK", "POT_ZFS_ROOT"},
     "pkg.conf(5)": {"ASSUME_ALWAYS_YES", "IGNORE_OSVERSION", "REPOS_DIR"},
     "capabilities(7)": {
         *("AUDIT_WRITE", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SYS_CHROOT"),

@@ -42,6 +42,7 @@ ACTING = (
         "jaild/copies/",
         "jaild/jailfiles/",
         "jaild/rollouts/",
+        "jaild/adoption/",
         "jaild/evacuation/",
         "jaild/questions/",
         "jaild/salvage/",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jaild.adoption.service import Adoptions
 from jaild.backups.restores import Restores
 from jaild.backups.snapshots import JailSnapshots
 from jaild.copies.clones import Clones
@@ -74,6 +75,7 @@ REAL: dict[str, tuple[type, ...]] = {
     "jail_files": (JailFiles,),
     "boot": (Boot,),
     "evacuations": (Evacuations,),
+    "adoptions": (Adoptions,),
     "rollouts": (Rollouts,),
     "clones": (Clones,),
     "exports": (Exports,),
