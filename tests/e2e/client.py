@@ -35,6 +35,7 @@ from jaild.v1 import (
     evacuations_pb2_grpc,
     events_pb2,
     events_pb2_grpc,
+    foreign_jails_pb2_grpc,
     histories_pb2_grpc,
     host_pb2,
     host_pb2_grpc,
@@ -80,6 +81,7 @@ class Client:
         self.test_migrations = test_migrations_pb2_grpc.TestMigrationsStub(self.channel)
         self.host = host_pb2_grpc.HostStub(self.channel)
         self.events = events_pb2_grpc.EventsStub(self.channel)
+        self.foreign_jails = foreign_jails_pb2_grpc.ForeignJailsStub(self.channel)
         self.copies = copies_pb2_grpc.CopiesStub(self.channel)
         self.salvages = salvage_pb2_grpc.SalvagesStub(self.channel)
         self.promotions = promotions_pb2_grpc.PromotionsStub(self.channel)
