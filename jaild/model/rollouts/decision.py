@@ -94,6 +94,13 @@ class Member(Protocol):
     def not_before(self) -> float:
         """When it may be tried again; 0: at once."""
 
+    @property
+    def silent(self) -> bool:
+        """Whether it has not answered for too long: what it does is not known, and nothing is begun with it.
+
+        One that had begun holds its group, and nobody else waits for it. A jail of this host always answers.
+        """
+
 
 @dataclass(frozen=True)
 class Health:
@@ -150,20 +157,21 @@ def decide(
     now: float,
     deadline: float | None = None,
     opens: float = 0.0,
+    exceeded: str = "",
 ) -> Decision:
     """Return what is to be done now.
 
     `health`: of those that soak; one that is not in it is not known to be healthy. `deadline`: when all of it must be
     over, in seconds since the epoch. `opens`: when changes may be begun next, as its maintenance windows say; nothing
-    else waits for that. A decision that `acts` is carried out, and then it is asked again: what it starts is not yet
-    waited for.
+    else waits for that. `exceeded`: why it may not go on, by another budget than the policy's. A decision that `acts`
+    is carried out, and then it is asked again: what it starts is not yet waited for.
     """
     if state in ENDED:
         return Decision(state)
     look = _Look(policy, members, health, now)
     if state is not RolloutState.UNDOING:
         look.judge()
-    breach = look.breach(deadline) if state is RolloutState.RUNNING else ""
+    breach = look.breach(deadline) or exceeded if state is RolloutState.RUNNING else ""
     if breach:
         state = RolloutState.PAUSED if policy.on_breach is OnBreach.PAUSE else RolloutState.UNDOING
     start: list[str] = []
@@ -204,12 +212,13 @@ class _Look:
 
     def __post_init__(self) -> None:
         self.states = [member.state for member in self.members]
-        self.busy_groups = {
-            member.group
-            for member, state in zip(self.members, self.states, strict=True)
-            if state in IN_FLIGHT and member.group
-        }
-        self.free = self.policy.max_parallel - sum(state in IN_FLIGHT for state in self.states)
+        # A fleet has thousands of members, most of which are done or wait: what is of few is not looked for among all.
+        self.open = [place for place, state in enumerate(self.states) if state in _OPEN]
+        self.lost = [place for place, state in enumerate(self.states) if state is MemberState.FAILED]
+        flying = [self.members[place] for place in self.open if self.states[place] is not MemberState.WAITING]
+        self.busy_groups = {member.group for member in flying} - {""}
+        self.quiet_groups = {member.group for member in flying if member.silent} - {""}
+        self.free = self.policy.max_parallel - sum(not member.silent for member in flying)
         self.counted = [0, 0]  # failures: of canaries, of all
         for member in self.members:
             if member.counts:
@@ -226,9 +235,10 @@ class _Look:
 
     def judge(self) -> None:
         """Find those that have soaked for long enough, and those that will not."""
-        for place, member in enumerate(self.members):
+        for place in self.open:
             if self.states[place] is not MemberState.SOAKING:
                 continue
+            member = self.members[place]
             found = self.health.get(member.name, Health())
             last = member.moved + self.policy.healthy_deadline
             since = None if found.since is None else max(found.since, member.moved)
@@ -250,6 +260,7 @@ class _Look:
     def _fail(self, place: int, message: str) -> None:
         member = self.members[place]
         self.states[place] = MemberState.FAILED
+        self.lost.append(place)
         self._free(member)
         self._count(member)
         self.failed.append(Verdict(member.name, message))
@@ -270,27 +281,26 @@ class _Look:
     def breach(self, deadline: float | None) -> str:
         """Return why it may not go on; '' if it may."""
         of_canaries, failures = self.counted
-        budget = self.policy.failure_budget.of(sum(self._moves()))
+        budget = self.policy.failure_budget.of(sum(state not in _NEVER_MOVED for state in self.states))
         if of_canaries:
             return f"{of_canaries} of the canaries failed"
         if failures > budget:
             return f"{failures} failed, {budget} may"
-        if deadline is not None and self.now >= deadline and any(state in _OPEN for state in self.states):
+        if deadline is not None and self.now >= deadline and any(self.states[place] in _OPEN for place in self.open):
             return f"it was to be over within {self.policy.deadline:g} s"
         return ""
 
-    def _moves(self) -> Iterator[bool]:
-        return (state not in _NEVER_MOVED for state in self.states)
-
     def undo(self, *, everything: bool) -> Iterator[str]:
         """Take back those that failed, if the policy says so; or everything that moved."""
-        for place, member in enumerate(self.members):
-            state = self.states[place]
-            if state is MemberState.FAILED:
-                wanted = everything or self.policy.auto_revert
+        for place in range(len(self.members)) if everything else sorted(self.lost):
+            member, state = self.members[place], self.states[place]
+            if member.silent:  # it may have moved
+                wanted = everything and bool(member.began) and state in {MemberState.CHANGING, MemberState.FAILED}
+            elif state is MemberState.FAILED:
+                wanted = bool(member.moved) and (everything or self.policy.auto_revert)
             else:
-                wanted = everything and state in {MemberState.DONE, MemberState.SOAKING}
-            if not wanted or not member.moved:
+                wanted = bool(member.moved) and everything and state in {MemberState.DONE, MemberState.SOAKING}
+            if not wanted:
                 continue
             if self.now < member.not_before:
                 self.held = True
@@ -298,19 +308,23 @@ class _Look:
                 continue
             if state is MemberState.SOAKING:
                 self._free(member)
+            elif state is MemberState.CHANGING:
+                self.busy_groups.discard(member.group)
             if self._take(member):
                 self.states[place] = MemberState.UNDOING
                 yield member.name
 
     def start(self) -> Iterator[str]:
         """Begin with those whose turn it is."""
-        open_waves = (member.wave for member, state in zip(self.members, self.states, strict=True) if state in _OPEN)
-        wave = min(open_waves, default=None)
-        last = max((member.began for member in self.members), default=0.0)
+        wave = min((self.members[place].wave for place in self.open if self._is_waited_for(place)), default=None)
+        last = max((member.began for member in self.members), default=0.0) if self.policy.stagger else 0.0
         next_one = last + self.policy.stagger if last else self.now
-        for place, member in enumerate(self.members):
-            if self.states[place] is not MemberState.WAITING or member.wave != wave:
+        for place in self.open:
+            member = self.members[place]
+            if self.states[place] is not MemberState.WAITING or member.wave != wave or member.silent:
                 continue
+            if self.free <= 0:  # whoever ends next makes room
+                return
             if self.now < member.not_before:
                 self.wake(member.not_before)
                 continue
@@ -324,15 +338,22 @@ class _Look:
             if self.policy.stagger:
                 return
 
+    def _is_waited_for(self, place: int) -> bool:
+        """Whether the next wave waits for a member: not for who does not answer, nor for who waits for such a one."""
+        member, state = self.members[place], self.states[place]
+        if member.silent or state not in _OPEN:
+            return False
+        return state is not MemberState.WAITING or member.group not in self.quiet_groups
+
     def end(self, state: RolloutState) -> RolloutState:
         """Return what it is now that nothing is to be done: over, or as before."""
-        if self.held or any(each in IN_FLIGHT for each in self.states):
+        answering = [self.states[place] for place in self.open if not self.members[place].silent]
+        if self.held or any(each in IN_FLIGHT for each in answering):
             return state
         if state is RolloutState.CANCELLING:
             return RolloutState.CANCELLED
         if state is RolloutState.UNDOING:
-            stuck = MemberState.STUCK in self.states
-            return RolloutState.INCOMPLETE if stuck else RolloutState.UNDONE
-        if state is RolloutState.RUNNING and MemberState.WAITING not in self.states:
+            return RolloutState.INCOMPLETE if MemberState.STUCK in self.states else RolloutState.UNDONE
+        if state is RolloutState.RUNNING and MemberState.WAITING not in answering:
             return RolloutState.DONE
         return state

@@ -89,6 +89,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hint: str = msgspec.field(name="remedy", default="")
     runs: Runs | None = None  # when the rollout ended
 
+    @property
+    def silent(self) -> bool:
+        """A jail of this host answers."""
+        return False
+
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All of it. Replaced whole; `id` is that of its operation."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
+
+import msgspec
 
 from jaild.model.rollouts.policy import RolloutPolicy
 
@@ -48,6 +50,25 @@ def arrange(targets: Sequence[Target], policy: RolloutPolicy) -> tuple[Place, ..
             room = sizes[wave - 1] if wave <= len(sizes) else len(targets)
         places.append(Place(each.name, each.group, wave))
         room -= 1
+    return tuple(places)
+
+
+def arrange_sites(
+    sites: Mapping[str, Sequence[Target]], policy: RolloutPolicy, canaries: Collection[str] = ()
+) -> tuple[tuple[str, Place], ...]:
+    """Return the places of hosts with their sites, site after site as given, each with waves of its own.
+
+    Canaries are those named, else as many as the policy says, of all sites.
+    """
+    everyone = [target for targets in sites.values() for target in targets]
+    site_of = {target.name: site for site, targets in sites.items() for target in targets}
+    first = frozenset(canaries) or frozenset(_spread(everyone, policy.canaries))
+    places = [(site_of[each.name], Place(each.name, each.group, CANARIES)) for each in everyone if each.name in first]
+    last, others = CANARIES, msgspec.structs.replace(policy, canaries=0)
+    for site, targets in sites.items():
+        found = arrange([each for each in targets if each.name not in first], others)
+        places += [(site, replace(place, wave=place.wave + last)) for place in found]
+        last = max((place.wave for _, place in places), default=last)
     return tuple(places)
 
 

@@ -30,6 +30,7 @@ class Jail:
     moved: float = 0.0
     counts: bool = False
     not_before: float = 0.0
+    silent: bool = False
 
 
 def soaking(name: str, moved: float = START, **more: object) -> Jail:
