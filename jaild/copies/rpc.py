@@ -15,6 +15,7 @@ from jaild.copies.imports import Asked, Imports
 from jaild.copies.incoming import Incoming, Stream
 from jaild.copies.renames import Renames
 from jaild.engine.rpc import OperationMessages
+from jaild.model import bounds
 from jaild.model import names as rules
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.operation import Operation
@@ -25,8 +26,6 @@ from jaild.rpc.messages.copies import at_of, reach_of
 from jaild.rpc.messages.plans import accepted_of, plan_message
 from jaild.rpc.services import Service
 from jaild.v1 import copies_pb2, copies_pb2_grpc
-
-_RECIPIENTS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,17 +84,18 @@ class CopiesServicer:
     ) -> AsyncIterator[copies_pb2.ExportJailResponse]:
         """Stream a jail as a file."""
         jail = names.jail(request.name)
-        if len(request.encrypt_to) > _RECIPIENTS or not all(_is_recipient(text) for text in request.encrypt_to):
+        keys = tuple(request.encrypt_to)
+        if len(keys) > bounds.EXPORT_RECIPIENTS or not all(map(_is_recipient, keys)):
             raise InvalidArgumentError(
                 "INVALID_RECIPIENT",
-                f"the export is to be for {', '.join(request.encrypt_to)}",
-                hint=f"give at most {_RECIPIENTS} public keys: age1..., or ssh-ed25519 ...",
+                f"the export is to be for {', '.join(keys)}",
+                hint=f"give at most {bounds.EXPORT_RECIPIENTS} public keys: age1..., or ssh-ed25519 ...",
             )
         wanted = Wanted(
             at=at_of(request.moment),
             portable=request.portable,
             with_layers=request.with_layers,
-            recipients=tuple(request.encrypt_to),
+            recipients=keys,
         )
         if request.validate_only:
             yield copies_pb2.ExportJailResponse(plan=plan_message(await self._exports.plan(jail, wanted)))

@@ -30,6 +30,14 @@ DEAD_LETTER_BYTES = 16 * MIB
 ACCEPTED = 100  # problems that one request accepts
 ACCEPTED_REASON = 500  # characters of why
 
+# Exports of jails, which may come from anybody.
+EXPORT_TEXT = 4 * MIB  # bytes of the header, and of the checksums
+EXPORT_PART = 64 * MIB  # bytes of a part of a section
+EXPORT_RECIPIENTS = 20  # keys that one is encrypted for
+EXPORT_WINDOW = 128 * MIB  # that zstd may need to read one
+PORTABLE_FILES = 2_000_000  # in the tar of a jail's data: each name is kept in memory while it is checked
+UPLOAD_KEPT = 24 * 3600.0  # seconds that an upload stays to which nothing is added
+
 # Operations.
 OPERATION_TEXT = 4 * KIB  # bytes of a message, a fact, a failure's texts
 OPERATION_PROBLEMS = 256 * KIB  # bytes of the problems of a plan, and of a failure

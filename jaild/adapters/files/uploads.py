@@ -13,12 +13,13 @@ from typing import IO
 
 from jaild.adapters.files.errors import explained
 from jaild.adapters.files.room import Place, Room
+from jaild.model import bounds
 from jaild.model.errors import FailedPreconditionError
 
 _PREFIX = "upload-"
 _NAMELESS = "upload--"  # those that were begun without a digest
 _PIECE = 1 << 20
-KEPT = 24 * 3600.0  # seconds that one stays to which nothing was added
+KEPT = bounds.UPLOAD_KEPT
 
 
 class UploadFile:
@@ -94,18 +95,22 @@ class UploadFolder:
         self._open.add(path)
         try:
             with explained(self._folder):
-                await asyncio.to_thread(self._sweep)
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                size = path.stat().st_size if path.exists() else 0
-                place = await asyncio.to_thread(self._room.begin, max(0, announced - size))
-                try:
-                    with path.open("a+b", buffering=0) as file:
-                        path.chmod(0o600)
-                        yield UploadFile(path, file, place, size)
-                finally:
-                    place.give_back()
+                size = await asyncio.to_thread(self._ready, path)
+            place = await asyncio.to_thread(self._room.begin, max(0, announced - size))
+            try:
+                with path.open("a+b", buffering=0) as file:
+                    path.chmod(0o600)
+                    yield UploadFile(path, file, place, size)
+            finally:
+                place.give_back()
         finally:
             self._open.discard(path)
+
+    def _ready(self, path: Path) -> int:
+        """Make room for a file, and return how much of it is there."""
+        self._sweep()
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path.stat().st_size if path.exists() else 0
 
     async def drop(self, path: Path) -> None:
         """See the port."""

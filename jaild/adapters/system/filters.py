@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 
+from jaild.model import bounds
 from jaild.model.errors import InvalidArgumentError, command_failed
 from jaild.model.exports.header import damaged
 from jaild.ports.process import Child, Completed, Processes
 
 _PIECE = 1 << 20
-# What a stream may ask for as its window (zstd(1), --memory); those that we write need 2 MiB.
-_MEMORY = "-M128MB"
+_MEMORY = f"--memory={bounds.EXPORT_WINDOW}"  # those that we write need 2 MiB
 
 
 class ProgramFilters:

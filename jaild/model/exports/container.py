@@ -17,14 +17,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from jaild.model import quantity
+from jaild.model import bounds, quantity
 from jaild.model.errors import DataLossError, InvalidArgumentError, JaildError
 from jaild.model.exports import header as headers
 from jaild.model.exports.header import Header, damaged
 
 HEADER, CHECKSUMS = "jail.json", "checksums.json"
 _BLOCK = 512
-_MOST_TEXT = 4 << 20  # bytes of jail.json, and of checksums.json
 _AGE = (b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----")  # age-encryption.org/v1: how its files begin
 
 
@@ -213,7 +212,7 @@ class Reader:
         return info
 
     def _text(self, info: tarfile.TarInfo, there: memoryview) -> int:
-        if not 0 <= info.size <= _MOST_TEXT:
+        if not 0 <= info.size <= bounds.EXPORT_TEXT:
             raise damaged(f"{info.name} has {quantity.size(info.size)}")
         whole = _BLOCK + info.size + -info.size % _BLOCK
         if len(there) < whole:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from jaild.model import layout, names, quantity
+from jaild.model import bounds, layout, names, quantity
 from jaild.model.errors import DataLossError, FailedPreconditionError, InvalidArgumentError
 from jaild.model.layers.records import Generation
 
@@ -15,7 +15,6 @@ FORMAT = 1  # what a reader of an older one would not understand raises it; a re
 CONFIG = "config.tar.zst"
 MOST_SECTIONS = 1000  # of one file: layers, data and volumes
 _PART = 8 << 20  # bytes
-_MOST_PART = 64 << 20
 _BLOCK = 512  # of tar: so that parts need no padding
 
 
@@ -131,7 +130,7 @@ def _require_sound(header: Header) -> None:
     on |= {f"apps/{header.generation.release}"} if header.generation.release else set()
     if {layer.path for layer in header.layers} != on or len(header.layers) != len(on):
         raise damaged("its layers are not those of its generation")
-    if not _BLOCK <= header.part <= _MOST_PART or header.part % _BLOCK:
+    if not _BLOCK <= header.part <= bounds.EXPORT_PART or header.part % _BLOCK:
         raise damaged(f"its parts have {quantity.size(header.part)}")
     if len(header.layers) + len(header.datasets) >= MOST_SECTIONS:
         raise damaged("it has too many sections")

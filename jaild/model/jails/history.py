@@ -27,6 +27,10 @@ _KINDS = {
     "rollback-jail": "rollback",
     "migrate-jail": "migrate",
     "cut-over": "cutover",
+    "clone-jail": "clone",
+    "import-jail": "import",
+    "export-jail": "export",
+    "rename-jail": "rename",
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from jaild.model import quantity
+from jaild.model import bounds, quantity
 from jaild.model.errors import DataLossError, InvalidArgumentError
 
 _MAX_PATH = 1023  # FreeBSD's PATH_MAX with its NUL; Linux takes more, but trees travel between the two
@@ -87,7 +87,7 @@ def release_policy(*, max_files: int = 500_000, max_bytes: int = 64 << 30) -> Po
     return Policy(max_files=max_files, max_bytes=max_bytes, tell_setuid=True)
 
 
-def data_policy(*, max_files: int = 50_000_000, max_bytes: int = 1 << 50) -> Policy:
+def data_policy(*, max_files: int = bounds.PORTABLE_FILES, max_bytes: int = 1 << 50) -> Policy:
     """Return the rules for a jail's data, whose size the dataset's quota and the pool bound."""
     return Policy(max_files=max_files, max_bytes=max_bytes, keep_attributes=True, pipes=True)
 
