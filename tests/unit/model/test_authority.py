@@ -16,7 +16,7 @@ ACTIVE, FROZEN = Ownership.ACTIVE, Ownership.FROZEN
 # By standing: what may be done. READ always may.
 MAY = {
     Standing.OWNED: "run on, tell, give up, stop, start, change, settle, copy, test migration, replicate, migrate"
-    ", give away, delete, look into",
+    ", give away, delete, look into, write into",
     Standing.UNCONFIRMED: "run on, tell, give up, stop, copy, look into",
     Standing.SUPERSEDED: "delete, look into",
     Standing.FOREIGN: "delete, adopt, look into",
