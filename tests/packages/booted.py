@@ -1,7 +1,8 @@
 """A Debian that is booted by its own systemd, in namespaces: processes, mounts, network, host name and control groups.
 
 systemd gets the unified hierarchy of control groups, from a group of its own on, whatever else the machine has mounted:
-for services it needs no controllers. /sys is read-only, and /dev its own: nothing of the machine's is touched.
+for services it needs no controllers. Its root is that of its mount namespace, as on a machine, since jaild enters
+namespaces. /sys is read-only, and /dev its own: nothing of the machine's is touched.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ mount -t overlay overlay -o "$1" "$0" && mount -t proc proc "$0/proc" && mount -
 mount -t cgroup2 cgroup2 "$0/sys/fs/cgroup" && mount -t tmpfs -o mode=755 run "$0/run" &&
 mount -t tmpfs -o mode=755 dev "$0/dev" && {_DEV} && mkdir "$0/dev/pts" "$0/dev/shm" &&
 mount -t devpts -o newinstance,ptmxmode=666 devpts "$0/dev/pts" && ln -s pts/ptmx "$0/dev/ptmx" &&
-exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=jaild-tests chroot "$0" /sbin/init' "$0" "$1"
+cd "$0" && pivot_root . mnt && umount --lazy /mnt &&
+exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=jaild-tests /sbin/init' "$0" "$1"
 """
 
 
