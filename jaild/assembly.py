@@ -128,6 +128,7 @@ def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runt
         sinks=SinkAdapters(processes),
         filters=ProgramFilters(processes),
         uploads=UploadFolder(config.state / "uploads", room),
+        outside=HostPrograms(processes, config.dataset.partition("/")[0], config.tls_files),
         unended=lambda: (*process.unended(), *own_thread.unended()),
     )
     cpus = os.cpu_count() or 1
@@ -143,6 +144,7 @@ def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runt
         tool_results=config.state / "tool-results",
         contents=config.state / "contents",
         shut_down=config.state / "halted.json",  # its name in the first version, which may have written it
+        pool_health=config.state / "pool.json",
         patience=config.boot_patience,
         starts_at_once=config.boot_starts or 2 * cpus,
         stagings_at_once=2 * cpus,
@@ -190,7 +192,7 @@ async def _serve(
     server = ApiServer(
         engine.services, engine.audit, socket=config.socket, grants=config.grants_here, tcp=config.listen
     )
-    metrics = metrics_of(config, daemon.core, processes)
+    metrics = metrics_of(config, daemon.core)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -220,6 +222,7 @@ async def _serve(
         daemon.core.backups.schedule.run()
         daemon.core.jails.logs.run()
         daemon.core.jails.forwarding.run()
+        daemon.core.host.pool.run()
         daemon.core.replication.standbys.run()
         await stop.wait()
     finally:
@@ -230,7 +233,7 @@ async def _serve(
         await daemon.stop()
 
 
-def metrics_of(config: Config, core: Core, processes: Processes) -> MetricsParts | None:
+def metrics_of(config: Config, core: Core) -> MetricsParts | None:
     """Return what answers where metrics are asked for, if they are to be.
 
     `UnavailableError` (METRICS_MISSING) without the libraries for it, which nobody else needs.
@@ -245,7 +248,6 @@ def metrics_of(config: Config, core: Core, processes: Processes) -> MetricsParts
             f"the configuration has metrics, and this Python has no {error.name}",
             hint="install prometheus-client and h11 (pip install 'jaild[metrics]'), or take `metrics` out",
         ) from error
-    programs = HostPrograms(processes, config.dataset.partition("/")[0], config.tls_files)
     return metrics_room.build(
         core.engine,
         core.jails,
@@ -253,7 +255,7 @@ def metrics_of(config: Config, core: Core, processes: Processes) -> MetricsParts
         core.rollouts,
         core.sinks,
         core.host,
-        programs,
+        core.engine.ports.outside,
         config.metrics,
         config.grants_here,
     )

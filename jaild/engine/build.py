@@ -30,6 +30,7 @@ from jaild.ports.filters import Filters
 from jaild.ports.foreign import ForeignHost
 from jaild.ports.images import Images
 from jaild.ports.jailtrees import JailTrees
+from jaild.ports.outside import Outside
 from jaild.ports.peer import Peers
 from jaild.ports.probe import HostProbe
 from jaild.ports.runtime import Runtime
@@ -64,6 +65,7 @@ class Ports:
     sinks: Sinks
     filters: Filters
     uploads: Uploads
+    outside: Outside
     unended: Callable[[], tuple[str, ...]]  # sentences about programs that do not end although they were killed
 
 
@@ -85,6 +87,7 @@ class Place:
     stagings_at_once: int = 4  # generations that are written and mounted, while others wait for their turn
     rotation: Rotation = field(default_factory=Rotation)  # of the jails' logs
     shut_down: Path  # file that says: the jails were stopped for the host's shutdown
+    pool_health: Path  # file: the pool's state that was told last
     metrics: str = ""  # where they are asked for, as the configuration has it; '' nowhere
 
 

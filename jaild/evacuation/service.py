@@ -235,7 +235,8 @@ class Evacuations:
         handle = Handle(self._operations, evacuation_id)
         evacuation = self._all[evacuation_id]
         await handle.phase(EvacuationPhase.DRAIN, "this host takes no jails any more")
-        await self._draining.begin("evacuation", Caller(actor=evacuation.actor))
+        if self._draining.now is None:  # else whoever drained it has said why
+            await self._draining.begin("evacuation", Caller(actor=evacuation.actor))
         if not evacuation.planned:
             await handle.phase(EvacuationPhase.PLAN, f"asking {', '.join(evacuation.targets)}")
             survey = await self._survey(evacuation.targets)

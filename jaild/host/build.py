@@ -10,6 +10,7 @@ from jaild.engine.recovery import BOOT, Resume
 from jaild.evacuation.rpc import EvacuationsServicer
 from jaild.evacuation.service import Evacuations
 from jaild.host.autostart import Boot
+from jaild.host.pool import PoolWatch
 from jaild.host.rpc import HostServicer
 from jaild.host.service import Host
 from jaild.jails.build import JailParts
@@ -28,6 +29,7 @@ class HostParts:
 
     host: Host
     boot: Boot
+    pool: PoolWatch
 
 
 def build(
@@ -42,10 +44,11 @@ def build(
 ) -> HostParts:
     """Put the room together. Nothing is started."""
     boot = Boot(engine, jails, transfer, migration, replication)
-    host = Host(engine, transfer, evacuations, rollouts, sinks, _VERSION)
+    pool = PoolWatch(engine)
+    host = Host(engine, transfer, evacuations, rollouts, lambda: (pool.trouble(), *sinks.warnings()), _VERSION)
     engine.recovery.resumes(Resume.BOOT, lambda: engine.supervisor.retry(BOOT, boot.at_start))
     engine.services.add(HostServicer(host, engine.audit, boot, engine.messages))
     evacuated = EvacuationsServicer(evacuations, host.view, engine.messages)  # who drains the host is shown the host
     engine.services.add(evacuated)
     engine.services.show("evacuations", evacuated.shown)
-    return HostParts(host=host, boot=boot)
+    return HostParts(host=host, boot=boot, pool=pool)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -19,7 +19,6 @@ from jaild.model.migration.streams import PROTOCOL
 from jaild.model.views import HostView, JailState, PeerView, Reloaded
 from jaild.ports.zfs import Dataset
 from jaild.rollouts.service import Rollouts
-from jaild.sinks.service import EventSinks
 from jaild.transfer.build import TransferParts
 
 _SHOWN = 100  # tasks that fail
@@ -31,7 +30,7 @@ class _HostRecord(msgspec.Struct, frozen=True):
 
 
 class Host:
-    """Brings the daemon up, and tells what it runs on."""
+    """Brings the daemon up, and tells what it runs on. `warnings`: sentences of others about what must be fixed now."""
 
     def __init__(
         self,
@@ -39,7 +38,7 @@ class Host:
         transfer: TransferParts,
         evacuations: Evacuations,
         rollouts: Rollouts,
-        sinks: EventSinks,
+        warnings: Callable[[], Iterable[str]],
         version: str,
     ) -> None:
         self._inventory = engine.inventory
@@ -54,7 +53,7 @@ class Host:
         self._draining = engine.draining
         self._evacuations = evacuations
         self._rollouts = rollouts
-        self._sinks = sinks
+        self._warned_of = warnings
         self._recovery = engine.recovery
         self._transitions = engine.transitions
         self._supervisor = engine.supervisor
@@ -270,9 +269,14 @@ class Host:
             shut_down=self._inventory.shut_down,
             background_tasks=len(tasks),
             failing=tuple(task for task in tasks if task.failures)[:_SHOWN],
-            warnings=tuple(filter(None, (self._events.trouble(), *self._unended(), *self._sinks.warnings()))),
+            warnings=tuple(filter(None, self._warnings())),
             metrics=self._metrics,
         )
+
+    def _warnings(self) -> Iterator[str]:
+        yield self._events.trouble()
+        yield from self._unended()
+        yield from self._warned_of()
 
     def _known_peers(self) -> Iterator[PeerView]:
         for name in self._peers.names():

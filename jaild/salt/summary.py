@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from jaild.client import Api, pages
@@ -23,6 +24,7 @@ def whole(api: Api) -> dict[str, Any]:
     channels = pages(api.channels.ListChannels, channels_pb2.ListChannelsRequest(), "channels")
     jails = pages(api.jails.ListJails, jails_pb2.ListJailsRequest(), "jails")
     return {
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),  # the mine keeps it also while no daemon answers
         **_chosen(_host(api), _OF_HOST),
         "channels": {_short(each.name): _short(each.base) for each in channels},
         "jails": {_short(each.name): _jail(each) for each in jails},

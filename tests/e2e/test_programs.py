@@ -57,21 +57,24 @@ def fresh(api: Client) -> Iterator[str]:
 
 
 class Counted:
-    """The programs that the daemon started since this was made, or asked last."""
+    """The programs that the daemon started since this was made, or asked last; but for what the clock asks for."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._seen = len(node.programs())
+        self._seen = len(self._all())
 
     def since(self) -> list[str]:
-        found = self._node.programs()[self._seen :]
+        found = self._all()[self._seen :]
         self._seen += len(found)
         return [_told(argv) for argv in found]
 
     def soon(self, count: int) -> list[str]:
         """Wait for so many, and return them."""
-        until(lambda: len(self._node.programs()) >= self._seen + count)
+        until(lambda: len(self._all()) >= self._seen + count)
         return self.since()
+
+    def _all(self) -> list[list[str]]:
+        return [argv for argv in self._node.programs() if argv[:2] != ["zpool", "status"]]
 
 
 def _told(argv: list[str]) -> str:

@@ -45,6 +45,7 @@ from tests.fakes.edge import Server, served_as
 from tests.fakes.faults import Life, Mortal
 from tests.fakes.filters import FakeFilters
 from tests.fakes.network import LinkedPeers, Network
+from tests.fakes.outside import FakeOutside
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.zfs import FakeZfs
 from tests.fakes.zfs_pool import Filesystem
@@ -115,6 +116,7 @@ class InProcessHost:
         self.files = HostFiles(folder / "spool")
         self.trees: FileTrees = HostFileTrees()
         self.sinks: Sinks = SinkAdapters(ProcessRunner())
+        self.outside = FakeOutside()
         self.programs: Processes = ProcessRunner()  # what FreeBSD's own tools are run by
         self.foreign: ForeignHost | None = None  # jails of other tools; None: the host's own
         self.network = network
@@ -198,6 +200,7 @@ class InProcessHost:
             sinks=self.sinks,
             filters=FakeFilters(),
             uploads=UploadFolder(self.folder / "uploads", Room(self.folder)),
+            outside=self.outside,
             unended=lambda: self.unended,
         )
         place = Place(
@@ -211,6 +214,7 @@ class InProcessHost:
             tool_results=self.folder / "tool-results",
             contents=self.folder / "contents",
             shut_down=self.folder / "halted.json",
+            pool_health=self.folder / "pool.json",
             patience=self.boot_patience,
             starts_at_once=self.starts_at_once,
             stagings_at_once=self.stagings_at_once,

@@ -13,7 +13,7 @@ from jaild.model.jails.spec import Limits, Placement
 from jaild.model.migration.streams import PROTOCOL
 from tests.fakes.host import FakeHost, caller
 from tests.hosts.asking import SPEC, create, deploy, reason_of
-from tests.hosts.fleet import Fleet, fleet
+from tests.hosts.fleet import Fleet, evacuate, fleet
 from tests.hosts.migrating import migrate
 
 
@@ -70,6 +70,14 @@ async def test_asked_again_only_a_new_reason_is_a_change(hosts: Fleet) -> None:
     assert before is not None
     assert after is not None
     assert (after.reason, after.since) == ("disk", before.since)
+
+
+async def test_an_evacuation_leaves_the_reason_that_somebody_gave(hosts: Fleet) -> None:
+    await drain(hosts.alpha, "its fan")
+    await hosts.alpha.end_of(await evacuate(hosts.alpha))
+    drained = (await hosts.alpha.core.use_cases.host.view()).drain
+    assert drained is not None
+    assert (drained.actor, drained.reason) == ("ops", "its fan")
 
 
 async def test_a_host_tells_its_peers_its_room_and_what_it_cannot_tell_is_left_out(hosts: Fleet) -> None:
