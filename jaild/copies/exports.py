@@ -10,6 +10,7 @@ off but, after a crash, its snapshot: the next export of the jail drops it.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -140,7 +141,8 @@ class Exports:
             header = await self._header(owned, point, past, wanted)
             writer = Writer(header)
             yield writer.begin()
-            async for piece in self._section(writer, header, CONFIG, _once(config.packed(past.etc, past.local_etc))):
+            packed = await asyncio.to_thread(config.packed, past.etc, past.local_etc)
+            async for piece in self._section(writer, header, CONFIG, _once(packed)):
                 yield piece
             for number, layer in enumerate(header.layers):
                 if layer.included:
@@ -189,7 +191,7 @@ class Exports:
             jail=owned.entry.name,
             uid=owned.record.uid,
             host=self._inventory.host_name,
-            taken=float(point.created),
+            taken=self._clock.now() if wanted.at is None else float(point.created),
             snapshot=point.tag,
             zfs=f"{capabilities.implementation} {capabilities.version}",
             generation=generation,

@@ -52,6 +52,13 @@ async def base_rm(stage: Stage) -> AsyncIterator[Acts]:
     yield {}
 
 
+async def copies(stage: Stage) -> AsyncIterator[Acts]:
+    """Clone a jail, first with its own address; take it along to another host as a file."""
+    await _two(stage)
+    yield {}
+    yield {}
+
+
 async def volume(stage: Stage) -> AsyncIterator[Acts]:
     """Remove a volume that the spec does not name any more."""
     keeps = "standby: {peers: [beta], interval: 60}\n"

@@ -36,6 +36,7 @@ STORIES: dict[str, Story] = {
     "role": operators.role,
     "migrate": operators.migrate,
     "base-rm": operators.base_rm,
+    "copies": operators.copies,
     "volume": operators.volume,
     "history": operators.history,
     "budget": operators.budget,
