@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -134,6 +135,41 @@ def test_a_console_is_a_shell_on_a_terminal_with_its_size_its_keys_and_its_statu
     _, status = os.waitpid(child, 0)
     os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 7, shown
+
+
+def test_jails_start_after_those_that_they_name_and_stop_before_them(node: Node) -> None:
+    for name, boot in (
+        ("order-a", "{order: 1, after: [order-b]}"),
+        ("order-b", "{order: 1, after: [order-c]}"),
+        ("order-c", "{order: 9}"),
+    ):
+        node.api.create(name, trees.spec("tiny-1", "web/1", boot=boot))
+    refused = jailctl(node, "jail", "configure", "order-c", "--set", "boot.after=[order-a]", "--plan")
+    assert (refused.returncode, b"order-c after order-a after order-b after order-c" in refused.stdout) == (4, True)
+    last = int(jailctl(node, "events", "-o", "json").stdout.splitlines()[-1].split(b'"sequence": "')[1].split(b'"')[0])
+    planned = jailctl(node, "host", "stop-jails", "--plan").stdout.decode()
+    order = [planned.index(f"order-{jail}") for jail in "abc"]
+    assert order == sorted(order)
+    assert jailctl(node, "host", "stop-jails").returncode == 0
+    assert jailctl(node, "host", "start-jails").returncode == 0
+    told = jailctl(node, "events", "--after", str(last), "-o", "json").stdout.splitlines()
+    seen = [(event["kind"], event["target"].removeprefix("jails/order-")) for event in map(json.loads, told)]
+    assert [jail for kind, jail in seen if kind == "jail.started" and len(jail) == 1] == ["c", "b", "a"]
+    for name in ("order-a", "order-b", "order-c"):
+        node.api.delete(name)
+
+
+def test_a_list_is_watched_by_events(node: Node, pair: tuple[str, str]) -> None:
+    argv = [JAILCTL, "--address", f"unix://{node.folder}/jaild.sock", "jail", "ls", "--watch", "-o", "json"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        lines = iter(watching.stdout.readline, "")
+        next(line for line in lines if pair[0] in line)
+        assert jailctl(node, "jail", "restart", pair[0]).returncode == 0
+        changed = next(found for found in map(json.loads, lines) if found["object"]["name"] == f"jails/{pair[0]}")
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(SECONDS) == 0
+    assert changed["change"] == "changed"
 
 
 def typed(terminal: int, keys: str, wanted: str) -> str:

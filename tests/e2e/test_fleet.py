@@ -73,7 +73,7 @@ def jailctl(node: Node, *words: str) -> subprocess.CompletedProcess[str]:
         "--address",
         f"unix://{node.folder}/jaild.sock",
     ]
-    environment = {**surroundings(), "COLUMNS": "140"}
+    environment = {**surroundings(), "COLUMNS": "140", "XDG_CONFIG_HOME": str(node.folder)}
     return subprocess.run(
         [*argv, *words], cwd=CHECKOUT, env=environment, check=False, capture_output=True, text=True, timeout=240
     )
@@ -214,3 +214,25 @@ def test_a_target_that_dies_while_the_clone_runs_has_nothing_of_it_when_it_is_ba
     assert metadata(end).kind == "test-migration"
     until(lambda: not [name for name in beta.datasets() if name.startswith(("/jails/", "/rehearsals/"))], 60)
     assert beta.jail_processes() == []
+
+
+def test_what_left_comes_back_after_the_repair(fleet: Fleet) -> None:
+    alpha, beta = fleet.alpha, fleet.beta
+    for node in fleet.nodes:
+        added = jailctl(alpha, "context", "add", node.name, "--address", f"unix://{node.folder}/jaild.sock")
+        assert added.returncode == 0, added.stderr
+    for number in (1, 2):
+        alpha.api.create(f"edge-{number}", writer(number))
+    gone = jailctl(alpha, "host", "evacuate", "--to", "beta", "--proceed")
+    assert gone.returncode == 0, gone.stderr
+    planned = jailctl(alpha, "host", "evacuate", "--back", "--plan")
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    first, *jails = [line.split(". ")[1] for line in planned.stdout.splitlines() if ". " in line]
+    assert (first, sorted(jails)) == ("take new jails and migrations again", ["edge-1 from beta", "edge-2 from beta"])
+    until(lambda: has_written(beta, "edge-1") and has_written(beta, "edge-2"))
+    acknowledged = {number: len(numbers(beta, f"edge-{number}")) for number in (1, 2)}
+    back = jailctl(alpha, "host", "evacuate", "--back", "--proceed", "--bandwidth", "50M")
+    assert back.returncode == 0, back.stdout + back.stderr
+    for number in (1, 2):
+        goes_on(fleet, f"edge-{number}", alpha, acknowledged[number])
+    assert jailctl(alpha, "host", "undrain").stderr == ""

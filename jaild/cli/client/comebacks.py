@@ -43,7 +43,8 @@ def left(api: Api, host: host_pb2.HostInfo) -> list[Comeback]:
     request = evacuations_pb2.ListEvacuationsRequest()
     found = pages(api.evacuations.ListEvacuations, request, "evacuations")
     if host.HasField("drain"):
-        found = [each for each in found if each.create_time.ToNanoseconds() >= host.drain.since.ToNanoseconds()]
+        since = host.drain.since.ToNanoseconds()  # an evacuation is accepted before it drains
+        found = [each for each in found if not each.HasField("end_time") or each.end_time.ToNanoseconds() >= since]
     else:
         found = found[:1]
     jails = pages(api.jails.ListJails, jails_pb2.ListJailsRequest(), "jails")

@@ -93,6 +93,7 @@ def rm(settings: Settings, *, names: tuple[str, ...], wanted: str, force: bool, 
     examples=(
         "jail wait cache",
         "jail wait cache --for 'state = running AND health = healthy' --timeout 1m",
+        "jail wait cache --for 'generation = 7' --timeout 10m",
         "jail wait cache --for deleted",
     ),
 )

@@ -15,6 +15,7 @@ from jaild.cli.client import complete, references
 from jaild.cli.client.connection import READ_SECONDS, Api, connect
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.references import short
+from jaild.cli.client.selection import filtered, named
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.output import feeds, listing, render
 from jaild.cli.output.exits import Exit
@@ -51,16 +52,22 @@ _PACE = "10"  # as collectd has it
     help="Measure the CPU over so long where the system does not tell it itself, 1s if it is not said; 0: only its time"
     " since the start. collectd, opentsdb: measure so often, 10s or COLLECTD_INTERVAL if it is not said; 0: once.",
 )
+@filtered
 @listed
 @click.pass_obj
-def command(settings: Settings, *, names: Sequence[str], interval: float | None, look: Look) -> None:
+def command(settings: Settings, *, names: Sequence[str], wanted: str, interval: float | None, look: Look) -> None:
     """Print what jails use now: CPU, memory, processes, disk."""
+    if names and wanted:
+        raise click.UsageError("either name the jails, or choose them with --selector or --filter")
     if settings.feed:
+        if wanted:
+            raise click.UsageError(f"{settings.feed} has all jails, or those that are named")
         _feed(settings, Feed(settings.feed), names, interval)
         return
     interval = _MEASURE if interval is None else interval
     with connect(settings) as api:
-        first = jails = _measure(api, names)
+        names = named(api, tuple(names), wanted) if wanted else names
+        first = jails = _measure(api, names) if names or not wanted else []
         if interval and any(jail.HasField("cpu_seconds") and not jail.HasField("cpu_cores") for jail in first):
             time.sleep(interval)
             jails = _measure(api, names)

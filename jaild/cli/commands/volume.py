@@ -9,6 +9,7 @@ from jaild.cli.client.connection import READ_SECONDS, connect
 from jaild.cli.client.mutation import How, ask_first, finish, mutation
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
+from jaild.cli.client.selection import filtered, named
 from jaild.cli.client.settings import Settings
 from jaild.cli.output import listing
 from jaild.cli.output.listing import Column, Look, listed
@@ -23,13 +24,19 @@ def command() -> None:
 
 @command.command("ls", examples=("volume ls", "volume ls cache"))
 @click.argument("name", type=references.jail, shell_complete=complete.jails, required=False)
+@filtered
 @listed
 @click.pass_obj
-def ls(settings: Settings, *, name: str | None, look: Look) -> None:
+def ls(settings: Settings, *, name: str | None, wanted: str, look: Look) -> None:
     """List the volumes of a jail, or of all: where each is mounted, and what it takes."""
+    if name and wanted:
+        raise click.UsageError("either name the jail, or choose jails with --selector or --filter")
     request = volumes_pb2.ListVolumesRequest(parent=name or "jails/-")
     with connect(settings) as api:
         found = list(api.volumes.ListVolumes(request, timeout=READ_SECONDS).volumes)
+        if wanted:
+            jails = set(named(api, (), wanted))
+            found = [volume for volume in found if volume.name.partition("/volumes/")[0] in jails]
     listing.show(settings, look, "volumes", found, _COLUMNS)
 
 

@@ -10,7 +10,7 @@ FIELDS: Fields = {
     "name": (),
     "state": tuple(state.value for state in JailState),
     "health": tuple(health.value for health in Health),
-    **dict.fromkeys(("base", "release", "app", "channel", "owner", "labels.KEY"), ()),
+    **dict.fromkeys(("generation", "base", "release", "app", "channel", "owner", "labels.KEY"), ()),
 }
 
 
@@ -22,6 +22,7 @@ def facts(jail: JailView) -> Facts:
         "name": jail.name,
         "state": jail.state.value,
         "health": health.state.value if health is not None else "",
+        "generation": str(generation.number) if generation is not None else "",
         "base": generation.base if generation is not None else "",
         "release": generation.release if generation is not None else "",
         "app": app,

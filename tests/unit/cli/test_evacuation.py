@@ -13,9 +13,11 @@ import pytest
 from google.protobuf import duration_pb2
 from rich.console import Console
 
+from jaild import client
+from jaild.cli.client import comebacks
 from jaild.cli.output import board
 from jaild.cli.output.exits import Exit
-from jaild.v1 import common_pb2, evacuations_pb2
+from jaild.v1 import common_pb2, evacuations_pb2, host_pb2, jails_pb2, migrations_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation, status
 
@@ -153,3 +155,70 @@ def test_a_terminal_shows_every_jail_live_and_keeps_them_while_the_daemon_is_awa
     assert "web" in frame
     assert "NO_HOST" not in frame  # the message says more
     assert "beta: 9 bytes have to come" in frame
+
+
+@pytest.fixture
+def away(jailctl: Run, daemon: Daemon) -> Daemon:
+    """A host that web left for beta by evacuation; beta's daemon is the same one, by a context of its name."""
+    assert jailctl("context", "add", "beta", "--address", daemon.address).exit_code == 0
+    daemon.evacuations = [FOUND]
+    daemon.jails = [jails_pb2.Jail(name="jails/web", state=jails_pb2.Jail.STATE_MOVED, owner="beta")]
+    return daemon
+
+
+def test_what_left_is_brought_back_by_the_host_that_has_it_and_the_host_takes_jails_again(
+    jailctl: Run, away: Daemon
+) -> None:
+    away.answers = [operation(migrations_pb2.Migration(phase="activated"), kind="migrate")]
+    told = jailctl("host", "undrain")
+    assert "left by evacuation: web (beta); to bring them back: jailctl host evacuate --back" in told.stderr
+    back = jailctl("host", "evacuate", "--back", "--bandwidth", "4M", "--max-downtime", "2s", "--request-id", "r")
+    assert (back.exit_code, back.stdout) == (0, "JAIL  FROM  STATE  REASON\nweb   beta  back   -\n"), back.stderr
+    (request,) = away.asked(migrations_pb2.MigrateJailRequest)
+    assert (request.name, request.target, request.bandwidth) == ("jails/web", "alpha", 2 << 20)
+    assert (request.max_downtime.seconds, request.request_id) == (2, "r/jails/web")
+    assert len(away.asked(evacuations_pb2.UndrainHostRequest)) == 2
+
+
+def test_what_left_before_the_present_drain_is_left_where_it_is(away: Daemon) -> None:
+    earlier = evacuations_pb2.Evacuation(moves=[_STATE(jail="jails/db", target="gamma", state=_STATE.STATE_MOVED)])
+    earlier.end_time.FromSeconds(99)
+    later = evacuations_pb2.Evacuation(moves=MOVES)
+    later.end_time.FromSeconds(101)
+    away.evacuations = [later, earlier]
+    host = host_pb2.HostInfo(name="alpha", drain=host_pb2.HostDrain())
+    host.drain.since.FromSeconds(100)
+    with client.connect(away.address) as api:
+        assert [each.jail for each in comebacks.left(api, host)] == ["jails/web"]
+        host.drain.since.FromSeconds(98)
+        assert [each.jail for each in comebacks.left(api, host)] == ["jails/db", "jails/web"]
+
+
+def test_the_plan_of_the_way_back_is_asked_of_each_host_and_changes_nothing(jailctl: Run, away: Daemon) -> None:
+    error = common_pb2.SEVERITY_ERROR
+    found = [
+        common_pb2.Problem(severity=error, code="HOST_DRAINING", message="as long as it is not undrained"),
+        common_pb2.Problem(severity=error, code="NO_SPACE", message="full"),
+    ]
+    away.answers = [operation(common_pb2.Plan(kind="migrate", problems=found))]
+    planned = jailctl("host", "evacuate", "--back", "--plan")
+    assert (planned.exit_code, "web from beta" in planned.stdout) == (Exit.REFUSED, True)
+    assert ("NO_SPACE" in planned.stdout, "HOST_DRAINING" in planned.stdout) == (True, False)
+    assert away.asked(migrations_pb2.MigrateJailRequest)[0].validate_only
+    assert away.asked(evacuations_pb2.UndrainHostRequest) == []
+
+
+def test_a_jail_that_stays_away_is_told_with_the_reason(jailctl: Run, away: Daemon) -> None:
+    away.jails = [jails_pb2.Jail(name="jails/web", state=jails_pb2.Jail.STATE_MOVED, owner="gamma")]
+    missing = jailctl("host", "evacuate", "--back")
+    assert (missing.exit_code, "there is no context 'gamma'" in missing.stderr) == (Exit.ABORTED, True)
+    assert "web   gamma  away" in missing.stdout
+    away.jails = [jails_pb2.Jail(name="jails/web", state=jails_pb2.Jail.STATE_RUNNING, owner="alpha")]
+    here = jailctl("host", "evacuate", "--back")
+    assert (here.exit_code, here.stderr) == (0, "no jail that left by evacuation is away\n")
+
+
+@pytest.mark.parametrize("wrong", [(), ("--to", "beta", "--back"), ("--back", "--no-wait")])
+def test_where_to_is_said_or_that_it_is_back(jailctl: Run, daemon: Daemon, wrong: tuple[str, ...]) -> None:
+    assert jailctl("host", "evacuate", *wrong).exit_code == Exit.USAGE
+    assert daemon.requests == []
