@@ -160,7 +160,16 @@ def test_jails_start_after_those_that_they_name_and_stop_before_them(node: Node)
 
 
 def test_a_list_is_watched_by_events(node: Node, pair: tuple[str, str]) -> None:
-    argv = [JAILCTL, "--address", f"unix://{node.folder}/jaild.sock", "jail", "ls", "--watch", "-o", "json"]
+    argv: list[str | Path] = [
+        JAILCTL,
+        "--address",
+        f"unix://{node.folder}/jaild.sock",
+        "jail",
+        "ls",
+        "--watch",
+        "-o",
+        "json",
+    ]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         lines = iter(watching.stdout.readline, "")
