@@ -15,6 +15,7 @@ import msgspec
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
+from jaild.adapters.peer_layers import GrpcLayersPeer
 from jaild.adapters.unbound import Method, Unbound
 from jaild.model.errors import DeadlineExceededError, JaildError, NotFoundError, UnavailableError
 from jaild.model.migration.protocol import (
@@ -38,6 +39,7 @@ from jaild.model.replication.protocol import (
     WholeRound,
 )
 from jaild.peer.v1 import (
+    layers_pb2_grpc,
     peer_pb2,
     peer_pb2_grpc,
     rehearsal_pb2,
@@ -230,6 +232,7 @@ class GrpcPeer:
         self._stub = peer_pb2_grpc.PeerStub(_UNBOUND)
         self.standby = GrpcStandbyPeer(standby_pb2_grpc.StandbyStub(_UNBOUND), self._ask, self._stream)
         self.salvage = GrpcSalvagePeer(salvage_pb2_grpc.SalvageStub(_UNBOUND), self._ask, self._stream)
+        self.layers = GrpcLayersPeer(layers_pb2_grpc.LayersStub(_UNBOUND), self._ask, self._reading)
         self._clones = rehearsal_pb2_grpc.RehearsalsStub(_UNBOUND)
 
     async def close(self) -> None:
@@ -300,6 +303,20 @@ class GrpcPeer:
             try:
                 async with self._connection.channel() as channel:
                     return await _streamed(method(channel)(metadata=said), header, chunks)
+            except grpc.aio.AioRpcError as error:
+                raise self._error(error) from error
+
+    @contextlib.asynccontextmanager
+    async def _reading(self, method: Method, request: Message) -> AsyncIterator[AsyncIterator[Any]]:
+        """Yield the messages of a stream that the peer answers with. Who leaves before its end hangs up."""
+        with method.called(self._name) as said:
+            try:
+                async with self._connection.channel() as channel:
+                    call = method(channel)(request, metadata=said)
+                    try:
+                        yield call
+                    finally:
+                        call.cancel()  # does nothing to one that has ended
             except grpc.aio.AioRpcError as error:
                 raise self._error(error) from error
 

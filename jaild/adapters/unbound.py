@@ -41,3 +41,7 @@ class Unbound:
     def stream_unary(self, path: str, **how: Any) -> Method:
         """Return a method that takes a stream."""
         return Method(path, lambda channel: channel.stream_unary(path, **how))
+
+    def unary_stream(self, path: str, **how: Any) -> Method:
+        """Return a method that answers with a stream."""
+        return Method(path, lambda channel: channel.unary_stream(path, **how))

@@ -6,17 +6,27 @@ from dataclasses import dataclass
 
 from jaild.engine.build import Engine
 from jaild.engine.recovery import Resume, Stage
+from jaild.layers.arrivals import Arrivals
 from jaild.layers.base_builds import BaseMaking
 from jaild.layers.bases import Bases, ImageImport
 from jaild.layers.build_steps import BuildLogs, BuildSteps
 from jaild.layers.builds import BuildPlanner, Builds
 from jaild.layers.channels import Channels
 from jaild.layers.contents import LayerContents
+from jaild.layers.fetching import BaseFetch
 from jaild.layers.recovery import LayerRecovery
 from jaild.layers.releases import Releases
-from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer, ChannelsServicer
+from jaild.layers.rpc import (
+    AppsServicer,
+    BaseMakingServicer,
+    BasesServicer,
+    BuildsServicer,
+    ChannelsServicer,
+    LayersServicer,
+)
 from jaild.layers.sandbox import BuildSandbox
 from jaild.layers.sealing import BaseSealing, Sealer
+from jaild.layers.sharing import LayerSharing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +34,13 @@ class LayerParts:
     """What the rooms above use, and the use cases."""
 
     sealer: Sealer
+    arrivals: Arrivals
     sandbox: BuildSandbox
     contents: LayerContents
     bases: Bases
     channels: Channels
     base_making: BaseMaking
+    fetch: BaseFetch
     releases: Releases
     builds: Builds
 
@@ -38,13 +50,16 @@ def build(engine: Engine) -> LayerParts:
     ports, place = engine.ports, engine.place
     sealer, sandbox = Sealer(ports.zfs, ports.files), BuildSandbox(ports.runtime)
     sealing, contents = BaseSealing(engine, sealer), LayerContents(engine)
+    arrivals, sharing = Arrivals(engine, sealer), LayerSharing(engine.inventory, ports.zfs, sealer)
     parts = LayerParts(
         sealer=sealer,
+        arrivals=arrivals,
         sandbox=sandbox,
         contents=contents,
         bases=Bases(engine, sealer, sealing, ImageImport(engine, sealing)),
         channels=Channels(engine),
         base_making=BaseMaking(engine, sealing),
+        fetch=BaseFetch(engine, arrivals, sealing),
         releases=Releases(engine, sealer),
         builds=Builds(
             engine,
@@ -59,7 +74,8 @@ def build(engine: Engine) -> LayerParts:
     engine.recovery.at(Stage.LAYERS, recovery.destroy_unsealed)
     engine.recovery.resumes(Resume.LAYERS, contents.begin)
     engine.events.on_event.append(contents.heard)
-    bases, apps = BasesServicer(parts.bases, engine.messages), AppsServicer(parts.releases, engine.messages)
+    bases = BasesServicer(parts.bases, parts.fetch, engine.messages)
+    apps = AppsServicer(parts.releases, engine.messages)
     engine.services.add(bases)
     engine.services.show("bases", bases.shown)
     engine.services.add(ChannelsServicer(parts.channels))
@@ -67,4 +83,5 @@ def build(engine: Engine) -> LayerParts:
     engine.services.show("apps", apps.shown)
     engine.services.add(BaseMakingServicer(parts.base_making, engine.messages))
     engine.services.add(BuildsServicer(parts.builds, engine.messages))
+    engine.services.add(LayersServicer(sharing, engine.services.parties))
     return parts

@@ -14,7 +14,9 @@ from jaild.layers.base_builds import BaseMaking
 from jaild.layers.bases import Bases
 from jaild.layers.builds import Builds
 from jaild.layers.channels import Channels
+from jaild.layers.fetching import BaseFetch
 from jaild.layers.releases import Releases
+from jaild.layers.sharing import LayerSharing
 from jaild.model import access
 from jaild.model import names as rules
 from jaild.model.access import Role
@@ -22,9 +24,12 @@ from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import specfile
 from jaild.model.layers.prune import MIN_AGE
 from jaild.model.layers.records import Manifest
+from jaild.model.migration.party import Introduction
 from jaild.model.operation import Operation
-from jaild.rpc import moments, names, pages, streams
-from jaild.rpc.auth import Context, current, require_role
+from jaild.peer.v1 import layers_pb2, layers_pb2_grpc, peer_pb2
+from jaild.rpc import chunks as wire
+from jaild.rpc import moments, names, pages, streams, structs
+from jaild.rpc.auth import Context, PartyCheck, current, require_role
 from jaild.rpc.messages.layers import app_messages, base_message, channel_message, manifest_of, release_message
 from jaild.rpc.services import Service
 from jaild.v1 import (
@@ -40,14 +45,17 @@ from jaild.v1 import (
     channels_pb2_grpc,
 )
 
+_CHUNK = 1 << 20  # bytes in one message of a stream
+
 
 class BasesServicer:
     """Answers `jaild.v1.Bases`."""
 
     service = Service("jaild.v1.Bases", bases_pb2_grpc.add_BasesServicer_to_server)
 
-    def __init__(self, bases: Bases, messages: OperationMessages) -> None:
+    def __init__(self, bases: Bases, fetch: BaseFetch, messages: OperationMessages) -> None:
         self._bases = bases
+        self._fetch = fetch
         self._messages = messages
 
     def shown(self, name: str) -> bases_pb2.Base:
@@ -57,7 +65,7 @@ class BasesServicer:
     async def ImportBase(  # noqa: N802  # gRPC's names
         self, requests: AsyncIterator[bases_pb2.ImportBaseRequest], context: Context
     ) -> operations_pb2.Operation:
-        """Import from chunks, or from a path on this host."""
+        """Import from chunks, from a path on this host, or from a peer."""
         header: bases_pb2.ImportBaseHeader = await streams.first(requests)
         base = rules.base(header.base_id)
         size = streams.expected_size(header.size_bytes)
@@ -77,10 +85,7 @@ class BasesServicer:
             )
 
         async def from_path(chunks: AsyncIterator[bytes]) -> Operation:
-            async for _ in chunks:
-                raise InvalidArgumentError(
-                    "CHUNK_UNEXPECTED", "the header names a path, and yet chunks came", hint="send one or the other"
-                )
+            await _require_none(chunks, "path")
             require_role(caller, {Role.OPERATOR}, "jaild.v1.Bases/ImportBase with a path of the host")
             return await self._bases.import_path(
                 base,
@@ -91,7 +96,14 @@ class BasesServicer:
                 caller=caller,
             )
 
-        use_case = from_path if header.path else from_chunks
+        async def from_peer(chunks: AsyncIterator[bytes]) -> Operation:
+            await _require_none(chunks, "peer")
+            _require_alone(header)
+            return await self._fetch.fetch(
+                base, header.peer, sha256=header.sha256, validate_only=header.validate_only, caller=caller
+            )
+
+        use_case = from_peer if header.peer else from_path if header.path else from_chunks
         return self._messages.of(await streams.hand_on(requests, context, use_case))
 
     async def GetBase(self, request: bases_pb2.GetBaseRequest, _: Context) -> bases_pb2.Base:  # noqa: N802
@@ -119,6 +131,24 @@ class BasesServicer:
             await self._bases.prune(
                 min_age=_min_age(request), validate_only=request.validate_only, caller=current(request.request_id)
             )
+        )
+
+
+async def _require_none(chunks: AsyncIterator[bytes], field: str) -> None:
+    async for _ in chunks:
+        raise InvalidArgumentError(
+            "CHUNK_UNEXPECTED", f"the header names a {field}, and yet chunks came", hint="send one or the other"
+        )
+
+
+def _require_alone(header: bases_pb2.ImportBaseHeader) -> None:
+    """Raise `InvalidArgumentError` (PEER_NOT_ALONE) if a base of a peer is also said to come from elsewhere."""
+    others = [name for name in ("path", "manifest", "image") if getattr(header, name)]
+    if others:
+        raise InvalidArgumentError(
+            "PEER_NOT_ALONE",
+            f"the base comes from {header.peer} as it is there, and yet the header has {', '.join(others)}",
+            hint="send one or the other",
         )
 
 
@@ -359,3 +389,32 @@ class BuildsServicer:
         """Send what a build's steps wrote."""
         async for piece in self._builds.log(names.operation(request.name), follow=request.follow):
             yield builds_pb2.TailBuildResponse(data=piece)
+
+
+class LayersServicer:
+    """Answers `jaild.peer.v1.Layers`: what any host may have that this one calls a peer."""
+
+    service = Service("jaild.peer.v1.Layers", layers_pb2_grpc.add_LayersServicer_to_server)
+
+    def __init__(self, sharing: LayerSharing, parties: PartyCheck) -> None:
+        self._sharing = sharing
+        self._parties = parties
+
+    async def GetLayer(  # noqa: N802  # gRPC's names
+        self, request: layers_pb2.GetLayerRequest, _: Context
+    ) -> layers_pb2.GetLayerResponse:
+        """Describe a layer."""
+        await self._parties.require(Introduction(request.host_id, request.host_name))
+        offers = self._sharing.offers(request.path)
+        return layers_pb2.GetLayerResponse(layers=[structs.message_of(each, peer_pb2.LayerOffer) for each in offers])
+
+    async def SendLayer(  # noqa: N802
+        self, request: layers_pb2.SendLayerRequest, _: Context
+    ) -> AsyncIterator[bytes]:
+        """Send a layer's stream."""
+        await self._parties.require(Introduction(request.host_id, request.host_name))
+        pieces = self._sharing.stream(request.path, request.guid, request.resume_token)
+        async with streams.closing(pieces):
+            async for piece in pieces:
+                for start in range(0, len(piece), _CHUNK):
+                    yield wire.written(layers_pb2.SendLayerResponse, piece[start : start + _CHUNK])

@@ -7,7 +7,9 @@ Every way to a base ends with `BaseSealing`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,16 @@ class Sealer:
     def __init__(self, zfs: Zfs, files: Files) -> None:
         self._zfs = zfs
         self._files = files
+        self._lent: Counter[str] = Counter()  # datasets that are being read by other hosts
+
+    @contextmanager
+    def lent(self, dataset: str) -> Iterator[None]:
+        """Keep a layer from being destroyed while another host reads it: not every ZFS does (zfs-fuse 0.7.0)."""
+        self._lent[dataset] += 1
+        try:
+            yield
+        finally:
+            self._lent[dataset] -= 1
 
     async def seal(self, dataset: str, prop: str, fill: Fill[LayerRecord], *, origin: str = "") -> Layer[LayerRecord]:
         """Create `dataset` (from the layer `origin` if given), let `fill` put a tree into its folder, and seal it."""
@@ -115,6 +127,13 @@ class Sealer:
 
     async def require_unclaimed(self, layer: AnyLayer) -> None:
         """Raise `FailedPreconditionError` (SNAPSHOTS_IN_USE) if somebody, or a transfer, keeps a layer's snapshot."""
+        if self._lent[layer.dataset]:
+            raise FailedPreconditionError(
+                "SNAPSHOTS_IN_USE",
+                f"deleting {layer.dataset} has to wait: another host is fetching it",
+                hint="wait until that is over; the event layer.received on that host says when",
+                resource=layer.dataset,
+            )
         await OwnedSnapshots(self._zfs, layer.dataset).require_unclaimed(f"deleting {layer.dataset}")
 
 

@@ -17,24 +17,14 @@ from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.migration.budget import Again, Freeze, OverBudget, Round, after_round
 from jaild.model.migration.forecast import NOTHING, FixedCost, fixed_cost
 from jaild.model.migration.protocol import DatasetState, LayerOffer
+from jaild.model.migration.streams import USELESS
 from jaild.model.snapshots import Snapshot
 from jaild.transfer.build import TransferParts
 from jaild.transfer.snapshots import MigrationSnapshots
 
 _T = TypeVar("_T")
 _AT_ONCE = 4  # datasets sent side by side while the jail serves: of small ones most is waiting, also beside a large one
-# What a receive says of a token that it cannot go on from: the stream is begun anew then.
 _WORTH_ASKING = 4  # datasets: so many sends of nothing take longer than one question about all
-_USELESS = frozenset(
-    {
-        "TOKEN_STALE",
-        "STREAM_INVALID",
-        "RECEIVE_OVERTAKEN",
-        "STREAM_BASE_MISSING",
-        "RECEIVE_INTERRUPTED",
-        "DATASET_EXISTS",
-    }
-)
 
 
 class Precopy:
@@ -221,7 +211,7 @@ class Precopy:
         try:
             return await send(token)
         except JaildError as error:
-            if not token or error.reason not in _USELESS:
+            if not token or error.reason not in USELESS:
                 raise
             self._log.warning("sent anew", migration=session.id, reason=error.reason)
         session.distrust(token)

@@ -7,7 +7,6 @@ The link is kept up; while it is lost, the jail serves.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -24,7 +23,7 @@ from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.migration.budget import MAX_THAWS, Parts, Round
 from jaild.model.migration.journal import Journal, Phase, so_far, time_left
 from jaild.model.migration.protocol import Acceptance, Activated, DatasetState, Offer, SoFar, Tested
-from jaild.model.migration.streams import PROTOCOL
+from jaild.model.migration.streams import PASSING, PROTOCOL
 from jaild.model.replication.policy import moment
 from jaild.model.salvage import Report
 from jaild.model.snapshots import Snapshot
@@ -40,12 +39,6 @@ _TRIES = 3  # a token that is still the same after so many means that the stream
 _FIRST_PAUSE = 0.5  # seconds, doubled after each try in vain up to the longest
 _LONGEST_PAUSE = 30.0
 _LONGEST_FROZEN = 1.0  # while the jail is down
-# What a host that is away, reboots, was restarted (without its memory: NOT_FOUND), or is behind a broken link ends a
-# call with.
-_PASSING = re.compile(
-    "PEER_(UNREACHABLE|TIMEOUT|CANCELLED|INTERNAL)|SHUTTING_DOWN|HOST_SHUT_DOWN|STORE_CLOSED"
-    "|STREAM_(TRUNCATED|SUPERSEDED)|MIGRATION_NOT_FOUND"
-)
 _log = structlog.get_logger("jaild.session")
 
 
@@ -247,7 +240,7 @@ class MigrationSession(saga.Attempt):
                     await self._begin()
                 return await work()
             except JaildError as error:
-                if not _PASSING.fullmatch(error.reason):
+                if not PASSING.fullmatch(error.reason):
                     raise
                 lost = error
             self.connected = False

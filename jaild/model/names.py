@@ -87,3 +87,17 @@ def release(reference: str) -> tuple[str, str]:
             "INVALID_NAME", f"{reference!r} is not a release", hint="write it as app/version, as in redis/7.0.15"
         )
     return app(app_name), version(version_name)
+
+
+def layer(path: str) -> str:
+    """Return `bases/NAME` or `apps/APP/VERSION` if a layer may have it; raise `InvalidArgumentError` (INVALID_NAME)."""
+    kind, _, name = path.partition("/")
+    if kind == "bases":
+        base(name)
+    elif kind == "apps":
+        release(name)
+    else:
+        raise InvalidArgumentError(
+            "INVALID_NAME", f"{path!r} is not a layer", hint="a layer is bases/NAME or apps/APP/VERSION"
+        )
+    return path

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
+from jaild.model.migration.party import Introduction
 from jaild.model.migration.protocol import (
     Acceptance,
     Activated,
     HostHello,
+    LayerOffer,
     Offer,
     Received,
     ReceiveHeader,
@@ -27,6 +30,25 @@ class Receives(Protocol):
         """Take one stream; see `Peer.receive`."""
 
 
+class LayersPeer(Protocol):
+    """One other host, as far as layers go that no jail brings along; its errors are those of `Peer`."""
+
+    async def describe(self, path: str, us: Introduction) -> tuple[LayerOffer, ...]:
+        """Ask what a layer (`bases/NAME`, `apps/APP/VERSION`) is: it comes last, what it was cloned from before it.
+
+        `NotFoundError` (BASE_NOT_FOUND, RELEASE_NOT_FOUND).
+        """
+
+    def read(
+        self, path: str, guid: int, us: Introduction, token: str = ""
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open a layer's stream, or by the token of an interrupted receive the rest of it.
+
+        A link that is lost meanwhile, and any other failure, is raised by the context, whatever reads from it.
+        `FailedPreconditionError` (LAYER_DIFFERS, TOKEN_STALE).
+        """
+
+
 class Peer(Protocol):
     """One other host.
 
@@ -38,6 +60,10 @@ class Peer(Protocol):
     @property
     def standby(self) -> StandbyPeer:
         """The same host, as far as replicas and failovers go."""
+
+    @property
+    def layers(self) -> LayersPeer:
+        """The same host, as far as layers go."""
 
     @property
     def salvage(self) -> SalvagePeer:

@@ -157,6 +157,8 @@ RULES: dict[str, Rule] = {
     "/jaild.peer.v1.Peer/Activate": _peers(_migration),
     "/jaild.peer.v1.Peer/Abort": _peers(_migration),
     "/jaild.peer.v1.Peer/Resolve": _peers(),
+    "/jaild.peer.v1.Layers/GetLayer": _peers(),
+    "/jaild.peer.v1.Layers/SendLayer": Rule(_PEER, lambda r: str(r.path), endless=True),
     **_reads("jaild.v1.Salvages", "GetSalvageReport"),
     "/jaild.v1.Salvages/SalvageJail": Rule(_OPERATOR, _name),
     "/jaild.peer.v1.Salvage/ReceiveFiles": _peers(),

@@ -81,6 +81,11 @@ class Method:
         """Whether it lists in pages."""
         return "next_page_token" in self.descriptor.output_type.fields_by_name
 
+    @property
+    def tells_secrets(self) -> bool:
+        """Whether values of environments may be in its answer."""
+        return _holds(self.descriptor.output_type)
+
     def parameters(self) -> Iterator[inspect.Parameter]:
         """Yield the function's: the request's fields, what is required without a default."""
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -93,6 +98,8 @@ class Method:
             yield inspect.Parameter(_argument(name), kind, default=None)
         if self.starts:
             yield inspect.Parameter("wait", kind, default=True)
+        if self.tells_secrets:
+            yield inspect.Parameter("secrets", kind, default=False)
         yield inspect.Parameter("context", kind, default=None)
 
     def call(self, api: Api, values: Mapping[str, Any], *, limit: int = 0) -> Any:
@@ -129,6 +136,8 @@ class Method:
                     )
                 case "wait":
                     yield "wait", "False: return the operation's name, and let it go on."
+                case "secrets":
+                    yield "secrets", "True: tell values of environments, too. The master's job cache keeps them then."
                 case "limit":
                     yield "limit", "At most so many; all if absent."
                 case name:
@@ -203,6 +212,13 @@ def _function(method: Method, call: Callable[[Method, dict[str, Any]], Any], mod
     function.__doc__ = method.document()
     function.__signature__ = signature  # type: ignore[attr-defined]
     return function
+
+
+def _holds(kind: Any) -> bool:
+    """Whether a message has values of environments, or one in it has: no message of the API is in itself."""
+    if kind.full_name in plain.SECRET:
+        return True
+    return any(_holds(field.message_type) for field in kind.fields if field.message_type is not None)
 
 
 def _argument(field: str) -> str:

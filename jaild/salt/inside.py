@@ -26,7 +26,7 @@ def owned(api: Api) -> list[str]:
     """Return the names of the jails that are this host's."""
     host = api.host.GetHost(host_pb2.GetHostRequest(), timeout=READ_SECONDS)
     jails = pages(api.jails.ListJails, jails_pb2.ListJailsRequest(), "jails")
-    return [_short(jail.name) for jail in jails if jail.owner == host.name and jail.state in _OWNED]
+    return [plain.short(jail.name) for jail in jails if jail.owner == host.name and jail.state in _OWNED]
 
 
 def discovered(api: Api, cache: Path) -> list[str]:
@@ -45,13 +45,13 @@ def grains(api: Api, name: str) -> dict[str, Any]:
     """Return what a jail is: `base`, `release`, `app`, `health`, `state`, `host`, `labels`."""
     jail = api.jails.GetJail(jails_pb2.GetJailRequest(name=f"jails/{name}"), timeout=READ_SECONDS)
     told = plain.data(jail)
-    release = jail.release.removeprefix("apps/").replace("/releases/", "/")
+    release = plain.short(jail.release)
     return {
         "id": name,
         "virtual": "jail",
         "host": jail.owner,
         "state": told.get("state", ""),
-        "base": _short(jail.base),
+        "base": plain.short(jail.base),
         "release": release,
         "app": release.partition("/")[0],
         "health": told.get("health", {}).get("state", "unknown"),
@@ -64,7 +64,3 @@ def _cached(cache: Path) -> list[str]:
         return [str(name) for name in json.loads(cache.read_text("utf-8"))]
     except (FileNotFoundError, ValueError, TypeError):
         return []
-
-
-def _short(name: str) -> str:
-    return name.partition("/")[2]

@@ -25,6 +25,11 @@ class Move:
     function: str
     arguments: Mapping[str, Any]
 
+    def expecting(self, etag: str) -> Move:
+        """Return it for the jail as it was left; a move that is of no known jail as it is."""
+        known = bool(etag and self.arguments.get("etag"))
+        return Move(self.function, {**self.arguments, "etag": etag}) if known else self
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -84,18 +89,19 @@ class Outcome:
 def moves(name: str, wanted: Mapping[str, Any], jail: Mapping[str, Any]) -> Iterator[Move]:
     """Yield what takes a jail to a wanted spec: its base, then its release, then the rest.
 
-    A jail that follows the wanted channel stays on its base: to move what is behind is a rollout's work.
+    A jail that follows the wanted channel stays on its base: to move what is behind is a rollout's work. Each is
+    refused (ETAG_MISMATCH) if somebody else changes the jail before it.
     """
-    there = jail.get("spec", {})
+    there, known = jail.get("spec", {}), {"name": name, "etag": jail.get("etag")}
     if channel := wanted.get("channel"):
         if there.get("channel") != channel:
-            yield Move("upgrade_base", {"name": name, "channel": channel})
+            yield Move("upgrade_base", {**known, "channel": channel})
     elif wanted.get("base") and (there.get("base") != wanted["base"] or there.get("channel")):
-        yield Move("upgrade_base", {"name": name, "base": wanted["base"]})
+        yield Move("upgrade_base", {**known, "base": wanted["base"]})
     if wanted.get("app") and there.get("app") != wanted["app"]:
-        yield Move("deploy_release", {"name": name, "release": wanted["app"]})
+        yield Move("deploy_release", {**known, "release": wanted["app"]})
     rest = {key: value for key, value in wanted.items() if key not in _AXES}
-    yield Move("configure_jail", {"name": name, "spec": {**_axes(there), **rest}})
+    yield Move("configure_jail", {**known, "spec": {**_axes(there), **rest}})
 
 
 def brief(jail: Mapping[str, Any] | None) -> dict[str, Any]:

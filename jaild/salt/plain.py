@@ -2,6 +2,9 @@
 
 A message is a dictionary by its fields' names, as in the YAML of specs and manifests. What is empty is left out. Times
 are RFC 3339, durations seconds; enums are words as jailctl prints them: STATE_CRASH_LOOP is `crash-loop`.
+
+What a function returns is kept by Salt: in the master's job cache, and by whatever returners there are. So values of
+environments are only told to who asks for them.
 """
 
 from __future__ import annotations
@@ -13,22 +16,33 @@ from typing import Any
 from google.protobuf import descriptor_pool, json_format, message_factory
 from google.protobuf.message import Message
 
+from jaild.model.jails.redaction import REDACTED
+
 _DURATION = "google.protobuf.Duration"
 _TIMESTAMP = "google.protobuf.Timestamp"
 _ANY = "google.protobuf.Any"
+_ENVIRONMENT = "environment"
+# Messages with values of environments in them.
+SECRET = frozenset({"jaild.v1.JailSpec", "jaild.v1.Comparison"})
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
-def data(message: Message) -> Any:
-    """Return a message as plain data."""
+def data(message: Message, *, secrets: bool = False) -> Any:
+    """Return a message as plain data. `secrets`: with the values of environments, in whose place is a word else."""
     match message.DESCRIPTOR.full_name:
         case "google.protobuf.Duration":
             return message.seconds + message.nanos / 1e9  # type: ignore[attr-defined]
         case "google.protobuf.Timestamp":
             return message.ToJsonString()  # type: ignore[attr-defined]
         case "google.protobuf.Any":
-            return data(unpacked(message)) if message.ListFields() else {}
-    return {field.name: _value(field, value) for field, value in message.ListFields()}
+            return data(unpacked(message), secrets=secrets) if message.ListFields() else {}
+    found = {field.name: _value(field, value, secrets=secrets) for field, value in message.ListFields()}
+    return found if secrets else _withheld(message.DESCRIPTOR.full_name, found)
+
+
+def short(name: str) -> str:
+    """Return a resource's name as people write it: `web` for jails/web, `redis/7.0` for apps/redis/releases/7.0."""
+    return "/".join(name.split("/")[1::2])
 
 
 def unpacked(packed: Any) -> Message:
@@ -58,18 +72,32 @@ def word(enum: Any, number: int) -> str:
     return "" if name == "UNSPECIFIED" else name.lower().replace("_", "-")
 
 
-def _value(field: Any, value: Any) -> Any:
+def _withheld(kind: str, found: dict[str, Any]) -> dict[str, Any]:
+    if kind == "jaild.v1.JailSpec" and _ENVIRONMENT in found:
+        return {**found, _ENVIRONMENT: dict.fromkeys(found[_ENVIRONMENT], REDACTED)}
+    if kind == "jaild.v1.Comparison" and "spec" in found:
+        return {**found, "spec": [_changed(each) for each in found["spec"]]}
+    return found
+
+
+def _changed(change: dict[str, Any]) -> dict[str, Any]:
+    if not change["name"].startswith(_ENVIRONMENT):
+        return change
+    return {**change, **{side: REDACTED for side in ("before", "after") if side in change}}
+
+
+def _value(field: Any, value: Any, *, secrets: bool) -> Any:
     if isinstance(value, MutableMapping):
         entry = field.message_type.fields_by_name["value"]
-        return {str(key): _single(entry, value[key]) for key in sorted(value)}
+        return {str(key): _single(entry, value[key], secrets=secrets) for key in sorted(value)}
     if isinstance(value, MutableSequence):
-        return [_single(field, each) for each in value]
-    return _single(field, value)
+        return [_single(field, each, secrets=secrets) for each in value]
+    return _single(field, value, secrets=secrets)
 
 
-def _single(field: Any, value: Any) -> Any:
+def _single(field: Any, value: Any, *, secrets: bool) -> Any:
     if isinstance(value, Message):
-        return data(value)
+        return data(value, secrets=secrets)
     if field.enum_type is not None:
         return word(field.enum_type, value)
     return value.decode(errors="replace") if isinstance(value, bytes) else value

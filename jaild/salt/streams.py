@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def sent(stub: Any, request: Any, header: Any, archive: Path | None) -> Any:
         header.sha256 = header.sha256 or hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
         chunks = (request(chunk=chunk) for chunk in iter(lambda: file.read(_CHUNK), b""))
-        return stub(_after(request(header=header), chunks))
+        return stub(chain([request(header=header)], chunks))
 
 
 def brought(api: Api, header: Any, export: Path | None) -> Any:
@@ -45,7 +45,7 @@ def brought(api: Api, header: Any, export: Path | None) -> Any:
         header.offset = api.copies.GetUpload(asked, timeout=READ_SECONDS).size_bytes
         file.seek(header.offset)
         chunks = (copies_pb2.ImportJailRequest(chunk=chunk) for chunk in iter(lambda: file.read(_CHUNK), b""))
-        return api.copies.ImportJail(_after(copies_pb2.ImportJailRequest(header=header), chunks))
+        return api.copies.ImportJail(chain([copies_pb2.ImportJailRequest(header=header)], chunks))
 
 
 def saved(export: Iterator[Any], target: Path) -> dict[str, Any]:
@@ -66,12 +66,12 @@ def saved(export: Iterator[Any], target: Path) -> dict[str, Any]:
 
 def executed(api: Api, start: jails_pb2.ExecStart, stdin: bytes = b"", timeout: float | None = None) -> dict[str, Any]:
     """Run a command in a jail; return `stdout`, `stderr` and `retcode`. Its end is waited for `timeout` seconds."""
-    requests = [jails_pb2.ExecInJailRequest(start=start)]
-    if stdin:
-        requests.append(jails_pb2.ExecInJailRequest(stdin=stdin))
-    requests.append(jails_pb2.ExecInJailRequest(end_of_stdin=True))
+    request = jails_pb2.ExecInJailRequest
+    pieces = (request(stdin=stdin[begin : begin + _CHUNK]) for begin in range(0, len(stdin), _CHUNK))
     out, err, status = bytearray(), bytearray(), None
-    for part in api.jails.ExecInJail(iter(requests), timeout=timeout):
+    for part in api.jails.ExecInJail(
+        chain([request(start=start)], pieces, [request(end_of_stdin=True)]), timeout=timeout
+    ):
         out += part.stdout
         err += part.stderr
         status = part.exit_status if part.HasField("exit_status") else status
@@ -109,8 +109,3 @@ def happened(api: Api, request: events_pb2.WatchEventsRequest, limit: int) -> li
     found = [plain.data(event) for event in islice(call, limit or None)]
     call.cancel()
     return found
-
-
-def _after(first: Any, others: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from others

@@ -26,8 +26,8 @@ def whole(api: Api) -> dict[str, Any]:
     return {
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),  # the mine keeps it also while no daemon answers
         **_chosen(_host(api), _OF_HOST),
-        "channels": {_short(each.name): _short(each.base) for each in channels},
-        "jails": {_short(each.name): _jail(each) for each in jails},
+        "channels": {plain.short(each.name): plain.short(each.base) for each in channels},
+        "jails": {plain.short(each.name): _jail(each) for each in jails},
     }
 
 
@@ -41,10 +41,10 @@ def _jail(jail: jails_pb2.Jail) -> dict[str, Any]:
     told = plain.data(jail)
     found = {
         "state": told.get("state", ""),
-        "base": _short(jail.base),
-        "release": jail.release.removeprefix("apps/").replace("/releases/", "/"),
+        "base": plain.short(jail.base),
+        "release": plain.short(jail.release),
         "channel": jail.spec.channel,
-        "behind": _short(jail.behind),
+        "behind": plain.short(jail.behind),
         "health": told.get("health", {}).get("state", ""),
         "labels": dict(jail.spec.labels),
     }
@@ -53,7 +53,3 @@ def _jail(jail: jails_pb2.Jail) -> dict[str, Any]:
 
 def _chosen(found: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: found[name] for name in names if name in found}
-
-
-def _short(name: str) -> str:
-    return name.partition("/")[2]

@@ -348,16 +348,9 @@ def _require_names(offer: Offer) -> None:
         if dataset.path not in {"", layout.DATA}:
             names.volume(dataset.path)
     for layer in offer.jail.layers:
-        for path in (layer.path, layer.origin_path) if layer.origin_path else (layer.path,):
-            kind, _, name = path.partition("/")
-            if kind == "bases":
-                names.base(name)
-            elif kind == "apps":
-                names.release(name)
-            else:
-                raise InvalidArgumentError(
-                    "INVALID_NAME", f"{path!r} is not a layer", hint="a layer is bases/NAME or apps/APP/VERSION"
-                )
+        names.layer(layer.path)
+        if layer.origin_path:
+            names.layer(layer.origin_path)
 
 
 def _error(code: str, message: str, hint: str) -> Problem:

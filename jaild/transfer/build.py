@@ -43,6 +43,6 @@ def build(engine: Engine, layers: LayerParts, jails: JailParts) -> TransferParts
         sole=sole,
         preflight=Preflight(inventory, zfs, peers, hosts, sole),
         offer_check=OfferCheck(engine, journals),
-        receiver=Receiver(engine, layers.sealer, jails.datasets),
+        receiver=Receiver(engine, layers.arrivals, jails.datasets),
         sender=Transfer(inventory, zfs),
     )

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from jaild.engine.inventory import AnyLayer, Inventory, JailEntry, Layer
+from jaild.engine.inventory import Inventory, JailEntry
+from jaild.layers.sharing import offers
 from jaild.model.errors import PermissionDeniedError
 from jaild.model.jails.authority import Intent
-from jaild.model.layers.records import Generation, JailRecord, ReleaseRecord, encode
+from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.migration.protocol import Acceptance, DatasetOffer, HostHello, JailOffer, LayerOffer, Offer
 from jaild.model.migration.streams import PROTOCOL
 from jaild.model.problems import Plan, Problem, Severity
@@ -175,33 +176,8 @@ async def offer_of(
 
 def layers_of(inventory: Inventory, entry: JailEntry) -> tuple[LayerOffer, ...]:
     """Return every layer that a jail's generations need, each after its origin."""
-    wanted: dict[str, AnyLayer] = {}
+    wanted: dict[str, LayerOffer] = {}
     for base, release in entry.references.values():
-        wanted.setdefault(f"bases/{base}", inventory.base(base))
-        if release:
-            for path, layer in _with_origins(inventory, release):
-                wanted.setdefault(path, layer)
-    return tuple(_layer_offer(inventory, path, layer) for path, layer in wanted.items())
-
-
-def _with_origins(inventory: Inventory, release: str) -> list[tuple[str, Layer[ReleaseRecord]]]:
-    layer = inventory.release(release)
-    found = [(f"apps/{release}", layer)]
-    if layer.origin:
-        parent = layer.origin.partition("@")[0].removeprefix(f"{inventory.where.apps}/")
-        return _with_origins(inventory, parent) + found
-    return found
-
-
-def _layer_offer(inventory: Inventory, path: str, layer: AnyLayer) -> LayerOffer:
-    origin = layer.origin.partition("@")[0]
-    origin_path = origin.removeprefix(f"{inventory.where.root}/") if origin else ""
-    parent = inventory.releases.get(origin_path.removeprefix("apps/")) if origin_path else None
-    return LayerOffer(
-        path=path,
-        guid=layer.guid,
-        origin_guid=parent.guid if parent else 0,
-        origin_path=origin_path if parent else "",
-        size_bytes=layer.used,
-        record=encode(layer.record),
-    )
+        for path in (f"bases/{base}", *((f"apps/{release}",) if release else ())):
+            wanted.update({each.path: each for each in offers(inventory, path)})
+    return tuple(wanted.values())

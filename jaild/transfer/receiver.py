@@ -11,29 +11,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import structlog
 
 from jaild.engine.build import Engine
-from jaild.engine.concurrency import undo_on_error
 from jaild.engine.inventory import JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.jails.datasets import JailDatasets
-from jaild.layers.sealing import Sealer
+from jaild.layers.arrivals import Arrivals
 from jaild.model import layout
 from jaild.model.errors import DataLossError, FailedPreconditionError, InvalidArgumentError, JaildError, NotFoundError
-from jaild.model.layers.records import (
-    BaseRecord,
-    Desired,
-    Generation,
-    JailRecord,
-    Ownership,
-    ReleaseRecord,
-    decode,
-    decode_generation,
-)
+from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
 from jaild.model.migration.journal import Journal
 from jaild.model.migration.protocol import DatasetOffer, DatasetState, JailOffer, Received, ReceiveHeader
 from jaild.model.migration.received import standbys_of
@@ -51,12 +40,11 @@ _CARRIED = frozenset({"recordsize", "compression"})
 class Receiver:
     """Receives layers and a jail's datasets, and reads what would start out of them."""
 
-    def __init__(self, engine: Engine, sealer: Sealer, datasets: JailDatasets) -> None:
+    def __init__(self, engine: Engine, arrivals: Arrivals, datasets: JailDatasets) -> None:
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
         self._datasets = datasets
-        self._sealer = sealer
-        self._events = engine.events
+        self._arrivals = arrivals
         self._files = engine.ports.files
         self._clock = engine.ports.clock
         self._locks: dict[str, asyncio.Lock] = {}  # what is sent twice is received one after the other
@@ -72,42 +60,21 @@ class Receiver:
 
         `InvalidArgumentError` (LAYER_NOT_OFFERED), `DataLossError` (GUID_MISMATCH).
         """
-        async with self._locks.setdefault(header.layer, asyncio.Lock()):
-            return await self._layer(journal, header, chunks)
-
-    async def _layer(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         offered = next((layer for layer in journal.offer.jail.layers if layer.path == header.layer), None)
         if offered is None or header.tag != layout.SEALED:
             raise InvalidArgumentError(
                 "LAYER_NOT_OFFERED", f"{header.layer} is not a layer of this migration", hint="offer it at its begin"
             )
-        dataset = self._inventory.where.layer(header.layer)
-        known = self._inventory.layer(header.layer)
-        if known is not None:
-            _require_guid(header, known.guid)
-            return Received(guid=known.guid)
-        kind, _, name = header.layer.partition("/")
-        record: BaseRecord | ReleaseRecord
-        if kind == "bases":
-            record, prop = decode(offered.record, BaseRecord, header.layer), layout.BASE_PROPERTY
-        else:
-            record, prop = decode(offered.record, ReleaseRecord, header.layer), layout.RELEASE_PROPERTY
-            await self._sealer.ensure_parent(dataset)
         if header.origin_path != offered.origin_path:
             raise InvalidArgumentError(
                 "LAYER_NOT_OFFERED", f"{header.origin_path} is not the origin that was offered", hint="begin it again"
             )
-        origin = f"{self._inventory.where.layer(header.origin_path)}@{layout.SEALED}" if header.origin_path else None
-        size = await self._stream(dataset, header, chunks, {"readonly": "on"}, origin)
-        async with undo_on_error(lambda: self._zfs.destroy(dataset, recursive=True)):
-            await self._zfs.set(dataset, {prop: offered.record})
-            await self._zfs.mount(dataset)
-            layer = await self._sealer.layer(dataset, record)
-            _require_guid(header, layer.guid)
-        into: Any = self._inventory.bases if kind == "bases" else self._inventory.releases  # of its record's kind
-        into[name] = layer
-        await self._events.emit("layer.received", header.layer, f"from {journal.peer}", migration=journal.id)
-        return Received(guid=layer.guid, bytes=size)
+
+        async def receive(dataset: str, origin: str | None) -> int:
+            return await self._stream(dataset, header, chunks, {"readonly": "on"}, origin)
+
+        size = await self._arrivals.take(offered, receive, journal.peer, migration=journal.id)
+        return Received(guid=offered.guid, bytes=size)
 
     async def dataset(
         self,
@@ -363,7 +330,7 @@ class Receiver:
         path = layout.generation_folder(Path(), number) / layout.GENERATION
         try:
             text = await self._files.read_below(folder, path, _LIMIT)
-            return decode_generation(text, f"generation {number} of what came of jail {jail}")
+            return msgspec.json.decode(text, type=Generation)
         except NotFoundError:
             raise FailedPreconditionError(
                 "GENERATION_MISSING",

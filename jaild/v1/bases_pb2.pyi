@@ -50,7 +50,7 @@ class ImportBaseRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[ImportBaseHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class ImportBaseHeader(_message.Message):
-    __slots__ = ("base_id", "sha256", "size_bytes", "path", "manifest", "manifest_entry", "request_id", "image", "validate_only")
+    __slots__ = ("base_id", "sha256", "size_bytes", "path", "manifest", "manifest_entry", "request_id", "image", "validate_only", "peer")
     BASE_ID_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,7 @@ class ImportBaseHeader(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
     base_id: str
     sha256: str
     size_bytes: int
@@ -69,7 +70,8 @@ class ImportBaseHeader(_message.Message):
     request_id: str
     image: str
     validate_only: bool
-    def __init__(self, base_id: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., path: _Optional[str] = ..., manifest: _Optional[str] = ..., manifest_entry: _Optional[str] = ..., request_id: _Optional[str] = ..., image: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+    peer: str
+    def __init__(self, base_id: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., path: _Optional[str] = ..., manifest: _Optional[str] = ..., manifest_entry: _Optional[str] = ..., request_id: _Optional[str] = ..., image: _Optional[str] = ..., validate_only: bool = ..., peer: _Optional[str] = ...) -> None: ...
 
 class GetBaseRequest(_message.Message):
     __slots__ = ("name",)

@@ -69,8 +69,8 @@ class BasesServicer(object):
 
     def ImportBase(self, request_iterator, context):
         """Imports a base from a stream of archive bytes or from a path on the host, checks it, completes it with the mount
-        points that jails need, and seals it. The first message is the header, all others are chunks. A failed or
-        cancelled import leaves nothing behind. The operation's response is the Base.
+        points that jails need, and seals it. Or fetches it from a peer, as it is there. The first message is the header, all
+        others are chunks. A failed or cancelled import leaves nothing behind. The operation's response is the Base.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

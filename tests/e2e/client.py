@@ -127,7 +127,7 @@ class Client:
     def import_begin(self, name: str, archive: Path, **header: Any) -> Any:
         sent = bases_pb2.ImportBaseHeader(base_id=name, **header)
         requests = [bases_pb2.ImportBaseRequest(header=sent)]
-        if not sent.path:
+        if not (sent.path or sent.peer):
             requests += [bases_pb2.ImportBaseRequest(chunk=chunk) for chunk in chunks(archive)]
         with explained():
             return self.bases.ImportBase(iter(requests), timeout=SECONDS)

@@ -11,6 +11,7 @@ class UseCases:
     def __init__(self, core: Core) -> None:
         self.bases = core.layers.bases
         self.base_making = core.layers.base_making
+        self.fetch = core.layers.fetch
         self.channels = core.layers.channels
         self.releases = core.layers.releases
         self.builds = core.layers.builds

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -128,6 +129,24 @@ class Server:
 
     async def serve(self, method: str, given: bytes | AsyncIterator[bytes], context: CallContext) -> bytes:
         """Carry out a call. Raises `AioRpcError` as its status."""
+        handler = await self._handler(method)
+        if isinstance(given, bytes):
+            request = handler.request_deserializer(_within(given, _TAKEN, "Received"))
+            answer = handler.unary_unary(request, context)
+        else:
+            answer = handler.stream_unary(_requests(given, handler.request_deserializer), context)
+        with _as_status():
+            return _within(handler.response_serializer(await answer), _ANSWERED, "Received")
+
+    async def answers(self, method: str, given: bytes, context: CallContext) -> AsyncIterator[bytes]:
+        """Carry out a call that is answered with a stream. Raises `AioRpcError` as its status."""
+        handler = await self._handler(method)
+        request = handler.request_deserializer(_within(given, _TAKEN, "Received"))
+        with _as_status():
+            async for answer in handler.unary_stream(request, context):
+                yield _within(handler.response_serializer(answer), _ANSWERED, "Received")
+
+    async def _handler(self, method: str) -> Any:
         if not self._handlers:  # most hosts are asked nothing
             self._services.add_all_to(cast("grpc.aio.Server", self))
 
@@ -138,25 +157,25 @@ class Server:
         handler = await self._interceptor.intercept_service(continuation, details)
         if handler is None:
             raise failure(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
-        if isinstance(given, bytes):
-            request = handler.request_deserializer(_within(given, _TAKEN, "Received"))
-            answer = handler.unary_unary(request, context)
-        else:
-            answer = handler.stream_unary(_requests(given, handler.request_deserializer), context)
-        try:
-            return _within(handler.response_serializer(await answer), _ANSWERED, "Received")
-        except _Aborted as error:
-            raise error.status from None
-        except grpc.aio.AioRpcError:
-            raise
-        except Exception as error:  # as grpcio does
-            text = f"Unexpected {type(error)}: {error}"
-            raise failure(grpc.StatusCode.UNKNOWN, text) from error
+        return handler
 
     def close(self) -> None:
         """End what goes on though its caller hung up."""
         for task in self._interceptor.changes:
             task.cancel()
+
+
+@contextmanager
+def _as_status() -> Iterator[None]:
+    try:
+        yield
+    except _Aborted as error:
+        raise error.status from None
+    except grpc.aio.AioRpcError:
+        raise
+    except Exception as error:  # as grpcio does
+        text = f"Unexpected {type(error)}: {error}"
+        raise failure(grpc.StatusCode.UNKNOWN, text) from error
 
 
 class _Details:
@@ -202,8 +221,39 @@ class Channel:
         del request_serializer  # of what is written as bytes
         return lambda *, metadata=(): StreamCall(self._route, method, response_deserializer, metadata)
 
+    def unary_stream(
+        self, method: str, request_serializer: Any, response_deserializer: Any, **_: object
+    ) -> Callable[..., Answers]:
+        """Return a method of a stub that answers with a stream."""
+
+        def call(request: Any, *, metadata: Any = ()) -> Answers:
+            sent = _within(request_serializer(request), _SENT, "CLIENT: Sent")
+            return Answers(self._route.answers(method, sent, metadata), response_deserializer)
+
+        return call
+
     async def close(self, grace: float | None) -> None:
         """Have nothing to close."""
+
+
+class Answers:
+    """What another host answers with a stream (`grpc.aio.UnaryStreamCall`), as far as `GrpcPeer` uses one."""
+
+    def __init__(self, messages: AsyncIterator[bytes], deserialize: Callable[[bytes], Any]) -> None:
+        self._messages = messages
+        self._deserialize = deserialize
+        self._over = False
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        async for message in self._messages:
+            if self._over:
+                return
+            yield self._deserialize(message)
+
+    def cancel(self) -> bool:
+        """Hang up."""
+        self._over = True
+        return True
 
 
 class StreamCall:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from contextvars import Context as Variables
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import grpc
 
@@ -186,6 +186,29 @@ class Route:
             self._network.delay(late)
             raise self._timeout()
         return await self.answered(self.serve(method, request), fault, lambda: self.serve(method, request))
+
+    async def answers(self, method: str, request: bytes, metadata: Any) -> AsyncIterator[bytes]:
+        """Carry out a call that is answered with a stream, of which each message has to come through."""
+        await self.depart(method, request)
+        context, arrived = CallContext(self._source.name, metadata), asyncio.Queue[bytes]()
+
+        async def carry_out() -> None:
+            async for message in self._target.server.answers(method, request, context):
+                arrived.put_nowait(message)
+                await asyncio.sleep(0)
+
+        task = asyncio.get_running_loop().create_task(carry_out(), context=Variables())
+        try:
+            while not (task.done() and arrived.empty()):
+                if arrived.empty():
+                    await asyncio.sleep(0)
+                    continue
+                message = arrived.get_nowait()
+                self._require_way()
+                yield message
+            await task
+        finally:
+            task.cancel()
 
     async def depart(self, method: str, first: bytes) -> Fault | None:
         """Count a call and return what happens to it, unless that is its end."""

@@ -47,6 +47,26 @@ def test_a_plan_is_shown_with_its_problems_and_nothing_is_changed(bench: Bench, 
     assert bench.ask("solo", "jaild.get_jail", jail)["solo"]["generation"] == 1
 
 
+def test_values_of_environments_are_not_left_on_the_master(bench: Bench, node: Node, jail: str) -> None:
+    node.api.configure(jail, trees.spec("tiny-1", "web/1", environment="{KEY: s3cr3t}"))
+    for function, *words in (
+        ("get_jail", jail),
+        ("list_jails",),
+        ("get_generation", f"{jail}/2"),
+        ("list_generations", jail),
+        ("compare_generations", jail),
+        ("restart_jail", jail),
+        ("list_jail_history", jail),
+    ):
+        told = bench.full("solo", f"jaild.{function}", *words)["solo"]
+        assert told["retcode"] == 0, told
+        kept = bench.run("jobs.lookup_jid", told["jid"])
+        assert kept, "the master keeps nothing"
+        assert "s3cr3t" not in f"{told}{kept}", function
+    asked = bench.ask("solo", "jaild.get_jail", jail, "secrets=True")["solo"]
+    assert asked["spec"]["environment"] == {"KEY": "s3cr3t"}
+
+
 def test_a_refusal_tells_reason_and_remedy(bench: Bench) -> None:
     told = bench.full("solo", "jaild.get_jail", "nowhere")["solo"]
     assert told["retcode"] != 0

@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import salt.config
+import salt.loader
 import yaml
 
 from tests.conftest import LINUX_HOST
 from tests.e2e import trees
+from tests.e2e.conftest import MANIFEST
 from tests.e2e.node import Node
 from tests.salt.bench import Bench
+from tests.salt.states import States
 
 pytestmark = pytest.mark.real(*LINUX_HOST)
 
 JAIL = "cache"
 SPEC = yaml.safe_load(trees.spec("tiny-1", "web/1"))
-
-
-class States:
-    """States of the one minion, given as data."""
-
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
-
-    def one(self, function: str, name: str, *, test: bool = False, **arguments: Any) -> Mapping[str, Any]:
-        """Apply one state; return what it told."""
-        given = {"name": name, "test": test, **arguments}
-        told = self._bench.ask("solo", "state.single", f"jaild.{function}", kwarg=given)["solo"]
-        assert isinstance(told, dict), told
-        return dict(next(iter(told.values())))
-
-    def twice(self, function: str, name: str, **arguments: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """See what would be done, do it, and see that there is nothing left; return the plan, and what was done."""
-        planned = self.one(function, name, test=True, **arguments)
-        assert planned["result"] is None, planned
-        assert planned["changes"], planned
-        again = self.one(function, name, test=True, **arguments)
-        assert again["result"] is None, "test mode did something"
-        done = self.one(function, name, **arguments)
-        assert done["result"] is True, done
-        assert done["changes"], done
-        for test in (False, True):
-            idle = self.one(function, name, test=test, **arguments)
-            assert (idle["result"], idle["changes"]) == (True, {}), idle
-        return planned, done
 
 
 @pytest.fixture
@@ -101,6 +76,77 @@ def test_a_jail_moves_on_each_axis_that_differs(states: States, jail: str) -> No
     assert planned["changes"]["release"] == done["changes"]["release"] == release
     assert done["changes"]["spec:labels"] == {"old": None, "new": {"team": "cdn"}}
     assert planned["changes"]["generation"] == done["changes"]["generation"] == {"old": 1, "new": 3}
+
+
+def test_test_mode_is_the_daemons_plan_word_for_word(bench: Bench, states: States, jail: str) -> None:
+    wanted = {**SPEC, "labels": {"team": "cdn"}}
+    told = states.one("jail_present", jail, test=True, spec=wanted)
+    asked = bench.ask("solo", "jaild.configure_jail", kwarg={"name": jail, "spec": wanted, "validate_only": True})
+    plan = asked["solo"]["plan"]
+    changes = [f"  {each['field']}: {each.get('before', 'nothing')} -> {each['after']}" for each in plan["changes"]]
+    steps = [f"  {step}" for step in plan["steps"]]
+    assert told["comment"].splitlines() == [f"configure jails/{jail}", *steps, *changes]
+
+
+def test_what_is_not_to_be_there_goes_and_again_nothing(states: States, node: Node, workshop: Path) -> None:
+    node.api.import_base("tiny-5", trees.base(workshop / "tiny-5.tgz", "5"))
+    node.api.push("web/5", trees.release(workshop / "web-5.tgz", "5"), manifest=MANIFEST)
+    assert states.one("channel", "edge", base="tiny-5")["result"] is True
+    assert states.one("jail_present", "gone", spec={**SPEC, "base": "tiny-5", "app": "web/5"})["result"] is True
+    for function, name, arguments in (
+        ("jail_absent", "gone", {"force": True}),
+        ("channel_absent", "edge", {}),
+        ("release_absent", "web/5", {}),
+        ("base_absent", "tiny-5", {}),
+    ):
+        planned, done = states.twice(function, name, **arguments)
+        assert planned["changes"] == done["changes"] == {name: {"old": "present", "new": None}}
+
+
+def test_what_is_in_use_stays_and_by_what_is_said(states: States, jail: str) -> None:
+    for test in (True, False):
+        for function, name, user in (("base_absent", "tiny-1", jail), ("release_absent", "web/1", jail)):
+            told = states.one(function, name, test=test)
+            assert (told["result"], told["changes"]) == (False, {})
+            assert f"jails/{user}" in told["comment"]
+        told = states.one("jail_absent", jail, test=test)
+        assert told["result"] is False, "it runs, and was not to be stopped for that"
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        ("jail_present", {"spec": {**SPEC, "labels": {"team": "cdn"}}}),
+        ("jail_present", {"spec": {**SPEC, "app": "web/2", "labels": {"team": "cdn"}}}),
+    ],
+)
+def test_what_somebody_else_changed_meanwhile_is_told_and_not_overwritten(
+    bench: Bench, node: Node, jail: str, function: str, arguments: dict[str, Any]
+) -> None:
+    other = {**SPEC, "labels": {"team": "web"}}
+
+    def quicker(configure: Callable[..., Any]) -> Callable[..., Any]:
+        def called(**given: Any) -> Any:
+            if not given.get("validate_only"):
+                spec = {**other, "app": node.api.all_jails()[jail].spec.app}
+                node.api.configure(jail, yaml.safe_dump(spec))
+            return configure(**given)
+
+        return called
+
+    told = with_function(bench, "configure_jail", quicker)[f"jaild.{function}"](jail, **arguments)
+    assert told["result"] is False
+    assert "(ETAG_MISMATCH)" in told["comment"]
+    assert dict(node.api.all_jails()[jail].spec.labels) == {"team": "web"}
+
+
+def with_function(bench: Bench, name: str, change: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Any:
+    """The states as the minion's Salt loads them, in this process, with one function that is another one."""
+    options = salt.config.minion_config(str(bench.minions["solo"].configured))
+    functions = salt.loader.minion_mods(options)
+    own = {each: functions[each] for each in functions if each.startswith("jaild.")}
+    own[f"jaild.{name}"] = change(own[f"jaild.{name}"])
+    return salt.loader.states(options, own, salt.loader.utils(options), salt.loader.serializers(options))
 
 
 def test_a_plan_that_is_refused_changes_nothing_and_says_why(states: States, jail: str, node: Node) -> None:

@@ -34,31 +34,44 @@ def command() -> None:
         "base import debian-13 - < debian-13.tar",
         "base import 14.3-RELEASE /usr/obj/release --on-host",
         "base import debian-13 image.tar --image v1",
+        "base import debian-12 --from beta",
     ),
 )
 @click.argument("name", type=references.base)
-@click.argument("path", type=click.Path())
+@click.argument("path", type=click.Path(), required=False)
 @click.option("--sha256", default="", metavar="HEX", help="Expected digest of the archive (default: as read here).")
 @click.option(
     "--manifest", type=references.TextFile(), help="MANIFEST of a FreeBSD distribution set to verify against."
 )
 @click.option("--image", default="", metavar="NAME", help="Image of an OCI layout that holds several.")
 @click.option("--on-host", is_flag=True, help="PATH is on the daemon's host: archive, set, OCI layout or tree.")
+@click.option(
+    "--from", "peer", default="", metavar="PEER", help="Instead of PATH: the base of this name on that host, as it is."
+)
 @mutation()
 @click.pass_obj
 def import_(
     settings: Settings,
     *,
     name: str,
-    path: str,
+    path: str | None,
     sha256: str,
     manifest: IO[str] | None,
     image: str,
     on_host: bool,
+    peer: str,
     how: How,
 ) -> None:
-    """Import a base from an archive, `-` for stdin, and seal it."""
-    header = bases_pb2.ImportBaseHeader(base_id=short(name), sha256=sha256, image=image, **how.fields())
+    """Import a base from an archive, `-` for stdin, and seal it; or fetch it from a peer."""
+    header = bases_pb2.ImportBaseHeader(base_id=short(name), sha256=sha256, image=image, peer=peer, **how.fields())
+    if (path is None) == (not peer):
+        raise click.UsageError("give PATH, or --from PEER: where the base comes from")
+    if path is None:
+        if on_host or manifest is not None or image:
+            raise click.UsageError("--from takes a base as it is on the peer: --sha256 is all that goes with it")
+        with connect(settings) as api:
+            finish(api, settings, api.bases.ImportBase(iter([bases_pb2.ImportBaseRequest(header=header)])), how)
+        return
     if on_host and (manifest is not None or path == "-"):
         raise click.UsageError("--on-host takes a path on the host, where MANIFEST lies beside the archive")
     if manifest is not None:

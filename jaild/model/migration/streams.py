@@ -6,6 +6,7 @@ the same data, its ZFS finds out when it receives.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,23 @@ from jaild.model.snapshots import Bookmark, Snapshot
 
 PROTOCOL = 1  # between hosts; see jaild.peer.v1
 SLACK = 1.1  # of what has to come: block clones expand on receive, and metadata needs room
+# What a host that is away, reboots, was restarted (without its memory: NOT_FOUND), or is behind a broken link ends a
+# call with.
+PASSING = re.compile(
+    "PEER_(UNREACHABLE|TIMEOUT|CANCELLED|INTERNAL)|SHUTTING_DOWN|HOST_SHUT_DOWN|STORE_CLOSED"
+    "|STREAM_(TRUNCATED|SUPERSEDED)|MIGRATION_NOT_FOUND"
+)
+# What a receive says of a token that it cannot go on from: the stream is begun anew then.
+USELESS = frozenset(
+    {
+        "TOKEN_STALE",
+        "STREAM_INVALID",
+        "RECEIVE_OVERTAKEN",
+        "STREAM_BASE_MISSING",
+        "RECEIVE_INTERRUPTED",
+        "DATASET_EXISTS",
+    }
+)
 
 Version = Snapshot | Bookmark  # of a dataset on the source; the target's are known by their guids
 

@@ -2,6 +2,7 @@
 
 Names are written as people write them: ``web`` or ``jails/web``, ``redis/7.0`` or ``apps/redis/releases/7.0``. What
 starts an operation waits for its end. ``validate_only=True`` returns the plan, with its problems, and changes nothing.
+Values of environments are not told, but where a function has ``secrets=True``: what it returns the master keeps.
 
 Configuration, of the minion or in its pillar, all of it optional:
 
@@ -46,6 +47,7 @@ def import_base(
     base_id: str,
     source: str | None = None,
     path: str | None = None,
+    peer: str | None = None,
     sha256: str | None = None,
     image: str | None = None,
     manifest: str | None = None,
@@ -56,6 +58,8 @@ def import_base(
 ) -> dict[str, Any]:
     """Import a base from an archive, check it, complete it with the mount points that jails need, and seal it.
 
+    Or fetch it from a peer, so that it is the same one there and here, and jails on it can move between the two.
+
     base_id
         The new base's id.
 
@@ -65,6 +69,9 @@ def import_base(
     path
         Instead: an archive, a folder with base.txz and MANIFEST, an OCI image layout or an unpacked tree on the
         daemon's host.
+
+    peer
+        Instead: a host that has a base of this name, by its name in the daemon's configuration.
 
     sha256
         Expected digest, in hex; of ``source`` as it is read if absent.
@@ -80,11 +87,12 @@ def import_base(
     .. code-block:: bash
 
         salt 'host' jaild.import_base debian-12 salt://bases/debian-12.tar.zst
+        salt 'host' jaild.import_base debian-12 peer=beta
     """
-    if (source is None) == (path is None):
-        raise SaltInvocationError("give either source, an archive to be sent, or path, on the daemon's host")
-    header: dict[str, Any] = {"base_id": base_id, "sha256": sha256, "path": path, "image": image, "manifest": manifest}
-    header |= {"request_id": request_id, "validate_only": validate_only}
+    if sum(given is not None for given in (source, path, peer)) != 1:
+        raise SaltInvocationError("give one of source, an archive to be sent, path, on the daemon's host, and peer")
+    header: dict[str, Any] = {"base_id": base_id, "sha256": sha256, "path": path, "peer": peer, "image": image}
+    header |= {"manifest": manifest, "request_id": request_id, "validate_only": validate_only}
     with _daemon(context) as api:
         message = plain.request(bases_pb2.ImportBaseHeader.DESCRIPTOR, header)
         archive = None if source is None or validate_only else _local(source)
@@ -169,13 +177,9 @@ def build_release(
         salt 'host' jaild.build_release redis/7.0 salt://redis/recipe.yaml
     """
     parent, release_id = _release(name)
-    header: dict[str, Any] = {
-        "parent": parent,
-        "release_id": release_id,
-        "recipe_yaml": _text(recipe),
-        "request_id": request_id,
-    }
-    header |= {"base": base and functions.resource("bases", "", base), "validate_only": validate_only}
+    header: dict[str, Any] = {"parent": parent, "release_id": release_id, "recipe_yaml": _text(recipe)}
+    header |= {"request_id": request_id, "validate_only": validate_only}
+    header |= {"base": base and functions.resource("bases", "", base)}
     header |= {"from": previous and functions.resource("apps", "releases", previous)}
     with _daemon(context) as api:
         message = plain.request(builds_pb2.BuildReleaseHeader.DESCRIPTOR, header)
@@ -430,14 +434,16 @@ def summary(context: str | None = None) -> dict[str, Any]:
 
 def _call(method: functions.Method, values: dict[str, Any]) -> Any:
     context, limit = values.pop("context", None), values.pop("limit", 0)
-    wait = values.pop("wait", True)
+    wait, secrets = values.pop("wait", True), values.pop("secrets", False)
     if "spec" in values:
         values["spec"] = _file(values["spec"])
     with _daemon(context) as api:
         response = method.call(api, values, limit=limit)
         if isinstance(response, list):
-            return [plain.data(each) for each in response]
-        return daemon.result(api, response, wait=wait) if method.starts else plain.data(response)
+            return [plain.data(each, secrets=secrets) for each in response]
+        if method.starts:
+            return daemon.result(api, response, wait=wait)
+        return plain.data(response, secrets=secrets)
 
 
 globals().update(functions.made(_call, __name__))

@@ -63,6 +63,7 @@ def base_present(
     name: str,
     source: str | None = None,
     path: str | None = None,
+    peer: str | None = None,
     sha256: str | None = None,
     image: str | None = None,
     manifest: str | None = None,
@@ -76,6 +77,10 @@ def base_present(
     path
         Instead: an archive, a folder or an OCI layout on the daemon's host.
 
+    peer
+        Instead: a host that has this base, by its name in the daemon's configuration. It is the same one there and here
+        then, and jails on it can move between the two: imported on each host by itself it would be another one on each.
+
     sha256
         Its digest, in hex. A base of that name with another one is an error: a base never changes.
 
@@ -84,8 +89,8 @@ def base_present(
     """
     there = _look("get_base", name, context)
     if there is None:
-        given = {"source": source, "path": path, "sha256": sha256, "image": image, "manifest": manifest}
-        move = Move("import_base", {"base_id": name, **given})
+        given = {"source": source, "path": path, "peer": peer, "sha256": sha256, "image": image}
+        move = Move("import_base", {"base_id": name, **given, "manifest": manifest})
         return _layer(name, "get_base", move, context)
     return _same(name, there, sha256)
 
@@ -173,7 +178,7 @@ def jail_present(name: str, spec: Any, stopped: bool = False, context: str | Non
     wanted, expected = _mapping(spec), outcome.of_spec(_mapping(spec))
 
     def moves() -> Iterable[Move]:
-        jail = _look("get_jail", name, context)
+        jail = _known(name, context)
         if jail is None:
             return [Move("create_jail", {"jail_id": name, "spec": wanted, "stopped": stopped})]
         return outcome.moves(name, wanted, jail)
@@ -271,23 +276,25 @@ def _changed(
     if __opts__["test"]:
         changes = plan.differences(before, expected or {})
         return Outcome(name, result=None, comment=plan.text(), changes=changes)
-    done, failed = [], ""
-    for _ in plan.moves:
-        try:
-            _do(plan.moves[0], context)
-        except CommandExecutionError as error:
-            failed = str(error)
-            break
-        done.append(plan.first())
-        plan = _planned(moves(), context)
-        if not plan.moves:
-            break
+    done: list[str] = []
+    failed = ""
+    try:
+        for _ in plan.moves:
+            etag = _do(plan.moves[0], context).get("response", {}).get("etag", "")
+            done.append(plan.first())
+            plan = _planned(moves(), context, etag)  # what somebody else changed since is not what was planned on
+            if not plan.moves:
+                break
+    except CommandExecutionError as error:
+        failed = str(error)
     comment = "\n".join([*done, failed] if failed else done)
     return Outcome(name, result=not failed, comment=comment, changes=outcome.differences(before, look()))
 
 
-def _planned(moves: Iterable[Move], context: str | None) -> outcome.Plan:
-    asked = [(move, Move(move.function, {**move.arguments, "validate_only": True})) for move in moves]
+def _planned(moves: Iterable[Move], context: str | None, etag: str = "") -> outcome.Plan:
+    """Have moves planned, each for the jail with that etag, if one is given."""
+    expecting = [move.expecting(etag) for move in moves]
+    asked = [(move, Move(move.function, {**move.arguments, "validate_only": True})) for move in expecting]
     return outcome.Plan(tuple((move, _do(plan, context)["plan"]) for move, plan in asked))
 
 
@@ -308,9 +315,10 @@ def _absent(name: str, get: str, delete: str, context: str | None, **more: Any) 
 
 
 def _replicas(name: str, peers: Iterable[str], interval: float | None, context: str | None) -> Outcome:
-    jail = _do(Move("get_jail", {"name": name}), context)
+    jail = _do(Move("get_jail", {"name": name, "secrets": True}), context)
     spec = outcome.with_standby(jail, peers, interval)
-    move, expected = Move("configure_jail", {"name": name, "spec": spec}), {"spec:standby": spec.get("standby")}
+    move = Move("configure_jail", {"name": name, "spec": spec, "etag": jail.get("etag")})
+    expected = {"spec:standby": spec.get("standby")}
     return _changed(name, lambda: [move], context, _jail(name, context), expected)
 
 
@@ -356,7 +364,12 @@ def _same(name: str, there: Mapping[str, Any], sha256: str | None) -> Outcome:
 
 
 def _jail(name: str, context: str | None) -> Callable[[], dict[str, Any]]:
-    return lambda: outcome.brief(_look("get_jail", name, context))
+    return lambda: outcome.brief(_known(name, context))
+
+
+def _known(name: str, context: str | None) -> dict[str, Any] | None:
+    """Return a jail with all of its spec, also what is not told; None if there is none."""
+    return _look("get_jail", name, context, secrets=True)
 
 
 def _layer(name: str, get: str, made: Move, context: str | None) -> Outcome:
@@ -372,10 +385,10 @@ def _layer(name: str, get: str, made: Move, context: str | None) -> Outcome:
     return _changed(name, moves, context, look, {"name": name})
 
 
-def _look(get: str, name: str, context: str | None) -> dict[str, Any] | None:
+def _look(get: str, name: str, context: str | None, **more: Any) -> dict[str, Any] | None:
     """Return what is of that name, None for nothing."""
     try:
-        found: dict[str, Any] = _do(Move(get, {"name": name}), context)
+        found: dict[str, Any] = _do(Move(get, {"name": name, **more}), context)
     except CommandExecutionError as error:
         if str((error.info or {}).get("reason", "")).endswith(_NOT_THERE):
             return None

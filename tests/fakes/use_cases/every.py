@@ -19,7 +19,14 @@ from jaild.jails.rpc import (
     TemplatesServicer,
     VolumesServicer,
 )
-from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer, ChannelsServicer
+from jaild.layers.rpc import (
+    AppsServicer,
+    BaseMakingServicer,
+    BasesServicer,
+    BuildsServicer,
+    ChannelsServicer,
+    LayersServicer,
+)
 from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, TestMigrationsServicer
 from jaild.questions.rpc import ContentsServicer, HistoriesServicer
 from jaild.replication.rpc import PromotionsServicer, StandbyServicer
@@ -39,7 +46,15 @@ from tests.fakes.use_cases.jails import (
     FakeTemplates,
     FakeVolumes,
 )
-from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeChannels, FakeReleases
+from tests.fakes.use_cases.layers import (
+    FakeBaseMaking,
+    FakeBases,
+    FakeBuilds,
+    FakeChannels,
+    FakeFetch,
+    FakeReleases,
+    FakeSharing,
+)
 from tests.fakes.use_cases.moves import FakeEvacuations, FakeIncoming, FakeMigrations, FakeRollouts
 from tests.fakes.use_cases.questions import FakeComparisons, FakeFinding, FakeHistories, FakeSboms
 from tests.fakes.use_cases.standby import (
@@ -59,6 +74,8 @@ class Fakes:
         self.bases = FakeBases()
         self.channels = FakeChannels()
         self.base_making = FakeBaseMaking()
+        self.fetch = FakeFetch()
+        self.sharing = FakeSharing()
         self.releases = FakeReleases()
         self.builds = FakeBuilds()
         self.jails = FakeJails()
@@ -100,7 +117,8 @@ class Fakes:
         """Register them as the rooms register their use cases; `test_fakes.py` compares the shapes of the two."""
         services, fakes = Services(), _untyped(self)
         messages = OperationMessages(services)
-        bases, apps = BasesServicer(fakes.bases, messages), AppsServicer(fakes.releases, messages)
+        bases = BasesServicer(fakes.bases, fakes.fetch, messages)
+        apps = AppsServicer(fakes.releases, messages)
         jails, migrations = (
             JailsServicer(fakes.jails, JailMessages(), messages),
             MigrationsServicer(fakes.migrations, messages),
@@ -113,6 +131,7 @@ class Fakes:
             ChannelsServicer(fakes.channels),
             BaseMakingServicer(fakes.base_making, messages),
             BuildsServicer(fakes.builds, messages),
+            LayersServicer(fakes.sharing, services.parties),
             RolloutsServicer(fakes.rollouts, messages),
             CopiesServicer(fakes, messages),
             EventSinksServicer(fakes.sinks),

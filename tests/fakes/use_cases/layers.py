@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from jaild.model.layers.channels import ChannelView, moved
 from jaild.model.layers.recipe import Recipe
 from jaild.model.layers.records import Manifest
+from jaild.model.migration.protocol import LayerOffer
 from jaild.model.operation import Operation
 from jaild.model.views import BaseView, Caller, ReleaseView
 from tests.fakes.use_cases.made import not_found
@@ -128,6 +129,33 @@ class FakeBaseMaking(Fake):
 
     async def patch(self, base_id: str, parent: str, /, *, validate_only: bool = False, caller: Caller) -> Operation:
         return self.operate("patch", base_id, parent, caller=caller, **asked(validate_only=validate_only))
+
+
+class FakeFetch(Fake):
+    async def fetch(
+        self, base_id: str, peer: str, /, *, sha256: str = "", validate_only: bool = False, caller: Caller
+    ) -> Operation:
+        return self.operate("fetch", base_id, peer, sha256, caller=caller, **asked(validate_only=validate_only))
+
+
+class FakeSharing(Fake):
+    """Has one layer, whose stream may fail at its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offer = LayerOffer(path="bases/deb-1", guid=(1 << 64) - 1, size_bytes=10, record="{}")
+        self.content = b""
+        self.error: Exception | None = None
+
+    def offers(self, path: str, /) -> tuple[LayerOffer, ...]:
+        self.seen("offers", path)
+        return (self.offer,)
+
+    async def stream(self, path: str, guid: int, token: str, /) -> AsyncIterator[bytes]:
+        self.seen("stream", path, guid, token)
+        yield self.content
+        if self.error is not None:
+            raise self.error
 
 
 class FakeReleases(Fake):

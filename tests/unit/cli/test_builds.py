@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from google.protobuf import empty_pb2
 
+from jaild.cli.output.exits import Exit
 from jaild.v1 import apps_pb2, base_making_pb2, bases_pb2, builds_pb2, common_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation
@@ -127,6 +128,17 @@ def test_an_image_of_a_layout_is_named(jailctl: Run, daemon: Daemon) -> None:
     daemon.answers = [operation(bases_pb2.Base(name="bases/b"))]
     jailctl("base", "import", "b", "/srv/layout", "--on-host", "--image", "v1")
     assert (daemon.uploads[0].header.path, daemon.uploads[0].header.image) == ("/srv/layout", "v1")
+
+
+def test_a_base_is_fetched_from_a_peer_and_from_nowhere_else(jailctl: Run, daemon: Daemon) -> None:
+    daemon.answers = [operation(bases_pb2.Base(name="bases/b"))]
+    assert jailctl("base", "import", "b", "--from", "beta").exit_code == Exit.OK
+    (request,) = daemon.uploads
+    assert (request.header.base_id, request.header.peer) == ("b", "beta")
+    both = ("--from", "beta")
+    for words in ((), ("b.tar", *both), (*both, "--on-host"), (*both, "--image", "v1")):
+        assert jailctl("base", "import", "b", *words).exit_code == Exit.USAGE
+    assert len(daemon.uploads) == 1
 
 
 def test_a_prune_asks_for_what_is_old_enough_and_its_plan_says_what_it_frees(jailctl: Run, daemon: Daemon) -> None:

@@ -79,6 +79,7 @@ def test_a_peer_can_call_the_peer_service_and_nothing_of_jailds_own() -> None:
         "jaild.peer.v1.Standby",
         "jaild.peer.v1.Salvage",
         "jaild.peer.v1.Rehearsals",
+        "jaild.peer.v1.Layers",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }

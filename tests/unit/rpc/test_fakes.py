@@ -31,7 +31,9 @@ from jaild.layers.base_builds import BaseMaking
 from jaild.layers.bases import Bases
 from jaild.layers.builds import Builds
 from jaild.layers.channels import Channels
+from jaild.layers.fetching import BaseFetch
 from jaild.layers.releases import Releases
+from jaild.layers.sharing import LayerSharing
 from jaild.migration.service import Migrations
 from jaild.migration.target import TargetMigration
 from jaild.questions.comparisons import Comparisons
@@ -53,6 +55,8 @@ REAL: dict[str, tuple[type, ...]] = {
     "bases": (Bases,),
     "channels": (Channels,),
     "base_making": (BaseMaking,),
+    "fetch": (BaseFetch,),
+    "sharing": (LayerSharing,),
     "releases": (Releases,),
     "builds": (Builds,),
     "jails": (Jails,),

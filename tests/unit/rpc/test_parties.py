@@ -57,6 +57,8 @@ def call(channel: grpc.aio.Channel, path: str, method: MethodDescriptor) -> Any:
         ask = channel.stream_unary(path, peer_pb2.ReceiveRequest.SerializeToString, answer.FromString)
         return ask(stubs.stream(peer_pb2.ReceiveRequest(header=structs.message_of(HEADER, peer_pb2.ReceiveHeader))))
     question = message_factory.GetMessageClass(method.input_type)
+    if method.server_streaming:
+        return channel.unary_stream(path, question.SerializeToString, answer.FromString)(question()).read()
     unary = channel.unary_unary(path, question.SerializeToString, answer.FromString)
     return unary(SAID.get(method.name, question()))
 
@@ -69,7 +71,7 @@ def test_there_are_methods_to_look_at_and_no_exception_that_nobody_needs() -> No
 @pytest.mark.parametrize("path", sorted(peers_methods()))
 async def test_a_stranger_gets_no_further_than_the_question_who_it_is(fakes: Fakes, dial: Dial, path: str) -> None:
     fakes.parties.refusal = PermissionDeniedError("NOT_A_PARTY", "m", hint="r")
-    reached = (fakes.incoming, fakes.replicas, fakes.files)
+    reached = (fakes.incoming, fakes.replicas, fakes.files, fakes.sharing)
     if path in OPEN:
         with stubs.refused("PEER_MISMATCH") if path.endswith("GetHandOver") else nullcontext():
             await call(dial("beta"), path, peers_methods()[path])
@@ -77,7 +79,7 @@ async def test_a_stranger_gets_no_further_than_the_question_who_it_is(fakes: Fak
     with stubs.refused("NOT_A_PARTY"):
         await call(dial("beta"), path, peers_methods()[path])
     assert [asked for asked, _, _ in fakes.parties.calls] == ["require_party"]
-    assert [fake.calls for fake in reached] == [[], [], []]
+    assert [fake.calls for fake in reached] == [[], [], [], []]
 
 
 @pytest.fixture

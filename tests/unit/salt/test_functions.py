@@ -56,8 +56,8 @@ def test_a_field_that_is_a_word_of_python_has_an_underscore_as_argument() -> Non
 
 def test_each_that_is_made_has_the_signature_of_its_request() -> None:
     made = functions.made(lambda method, values: (method.name, values), "somewhere")
-    assert str(inspect.signature(made["get_generation"])) == "(name, context=None)"
-    assert str(inspect.signature(made["list_jails"])) == "(filter=None, limit=None, context=None)"
+    assert str(inspect.signature(made["get_generation"])) == "(name, secrets=False, context=None)"
+    assert str(inspect.signature(made["list_jails"])) == "(filter=None, limit=None, secrets=False, context=None)"
     assert "wait=True" in str(inspect.signature(made["deploy_release"]))
     assert made["get_jail"]("web", context="beta") == ("get_jail", {"name": "web", "context": "beta"})
     with pytest.raises(TypeError, match="name"):

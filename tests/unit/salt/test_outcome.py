@@ -38,14 +38,23 @@ def test_a_jail_that_follows_the_channel_stays_on_its_base() -> None:
 
 
 def test_a_jail_that_is_to_leave_its_channel_gets_its_base_by_name() -> None:
-    follows = {"spec": {"channel": "stable", "base": "debian-12"}}
+    follows = {"spec": {"channel": "stable", "base": "debian-12"}, "etag": "y"}
     first = next(moves("web", {"base": "debian-12"}, follows))
-    assert (first.function, first.arguments) == ("upgrade_base", {"name": "web", "base": "debian-12"})
+    assert (first.function, first.arguments) == ("upgrade_base", {"name": "web", "etag": "y", "base": "debian-12"})
 
 
 def test_the_rest_is_configured_on_the_base_and_the_release_that_are_there() -> None:
     last = [*moves("web", {"base": "debian-13", "quota": "1G"}, JAIL)][-1]
     assert last.arguments["spec"] == {"base": "debian-12", "app": "redis/7.0", "quota": "1G"}
+
+
+def test_a_move_is_of_the_jail_as_it_was_read_or_as_the_one_before_left_it() -> None:
+    found = [*moves("web", {"base": "debian-13", "app": "redis/7.2"}, JAIL)]
+    assert [move.arguments["etag"] for move in found] == ["x"] * 3
+    assert found[1].expecting("z").arguments["etag"] == "z"
+    assert found[1].expecting("") == found[1]
+    creation = Move("create_jail", {"jail_id": "web"})
+    assert creation.expecting("z") == creation
 
 
 def test_what_is_unchanged_is_no_move() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from google.longrunning import operations_pb2
 
 from jaild.salt import plain
-from jaild.v1 import apps_pb2, common_pb2, jails_pb2
+from jaild.v1 import apps_pb2, common_pb2, contents_pb2, jails_pb2
 
 
 def test_a_message_is_what_is_set_in_it_by_the_names_of_specs() -> None:
@@ -21,6 +22,29 @@ def test_a_message_is_what_is_set_in_it_by_the_names_of_specs() -> None:
         "spec": {"labels": {"team": "cdn"}, "health": [{"kind": "exec", "command": ["true"]}]},
         "create_time": "2027-01-15T08:00:00Z",
     }
+
+
+def test_values_of_environments_are_told_to_who_asks_for_them() -> None:
+    listed = jails_pb2.ListJailsResponse(jails=[jails_pb2.Jail(spec={"environment": {"KEY": "secret"}})])
+    packed = operations_pb2.Operation()
+    packed.response.Pack(listed.jails[0])
+    changes = [{"name": "environment.KEY", "before": "secret", "after": "other"}, {"name": "quota", "after": "1G"}]
+    compared = contents_pb2.Comparison(spec=[contents_pb2.ContentChange(**change) for change in changes])
+    for message in (listed, packed, compared):
+        assert "secret" not in str(plain.data(message))
+        assert "KEY" in str(plain.data(message))
+        assert "secret" in str(plain.data(message, secrets=True))
+    assert plain.data(listed)["jails"][0]["spec"]["environment"] == {"KEY": "(redacted)"}
+    told = [{"name": "environment.KEY", "before": "(redacted)", "after": "(redacted)"}, changes[1]]
+    assert plain.data(compared)["spec"] == told
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [("jails/web", "web"), ("apps/redis/releases/7.0", "redis/7.0"), ("jails/web/generations/3", "web/3"), ("", "")],
+)
+def test_a_name_is_short_as_people_write_it(name: str, short: str) -> None:
+    assert plain.short(name) == short
 
 
 def test_durations_are_seconds_both_ways() -> None:

@@ -73,13 +73,13 @@ def ping() -> bool:
 
 
 def execute(
-    command: list[str], environment: dict[str, str], user: str | None, stdin: str, timeout: float | None
+    command: list[str], environment: dict[str, str], user: str | None, stdin: bytes, timeout: float | None
 ) -> dict[str, Any]:
     """Run a command in the jail; return `stdout`, `stderr` and `retcode`."""
     start = {"name": f"jails/{__resource__['id']}", "command": command, "environment": environment, "user": user}
     message: Any = plain.request(jails_pb2.ExecStart.DESCRIPTOR, start)
     with _daemon() as api:
-        return streams.executed(api, message, stdin.encode(), timeout)
+        return streams.executed(api, message, stdin, timeout)
 
 
 def shutdown(opts: dict[str, Any]) -> None:

@@ -42,7 +42,7 @@ def run_all(
     if cwd:
         argv = ["/bin/sh", "-c", 'cd -- "$0" && exec "$@"', cwd, *argv]
     environment = {str(name): str(value) for name, value in (env or {}).items()}
-    found: dict[str, Any] = __resource_funcs__["jail.execute"](argv, environment, runas, stdin, timeout)
+    found: dict[str, Any] = __resource_funcs__["jail.execute"](argv, environment, runas, stdin.encode(), timeout)
     __context__["retcode"] = found["retcode"]
     return {**found, "stdout": found["stdout"].rstrip("\n"), "stderr": found["stderr"].rstrip("\n")}
 
