@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -236,3 +237,25 @@ def test_what_left_comes_back_after_the_repair(fleet: Fleet) -> None:
     for number in (1, 2):
         goes_on(fleet, f"edge-{number}", alpha, acknowledged[number])
     assert jailctl(alpha, "host", "undrain").stderr == ""
+
+
+def test_a_capped_move_is_let_go_while_it_runs(fleet: Fleet) -> None:
+    alpha = fleet.alpha
+    alpha.api.create("edge-1", writer(1))
+    data = alpha.folder / "big"
+    data.write_bytes(os.urandom(32 << 20))
+    copied = jailctl(alpha, "jail", "cp", str(data), "edge-1:/var/big")
+    assert copied.returncode == 0, copied.stderr
+    began = jailctl(alpha, "jail", "migrate", "edge-1", "beta", "--bandwidth", "64K", "--proceed", "--no-wait")
+    assert began.returncode == 0, began.stderr  # eight minutes, as it is
+
+    def sending() -> list[dict[str, str]]:
+        told = json.loads(jailctl(alpha, "migration", "ls", "-o", "json").stdout)["migrations"]
+        return [each for each in told if each["phase"] == "sending" and each["jail"] == "jails/edge-1"]
+
+    until(lambda: bool(sending()))
+    let_go = jailctl(alpha, "migration", "cap", sending()[0]["name"], "0")
+    assert (let_go.returncode, let_go.stdout) == (0, "edge-1 is sent to beta with as much as there is\n"), let_go.stderr
+    ended = jailctl(alpha, "operation", "wait", began.stdout.strip())
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert fleet.running_on("edge-1") == ["beta"]

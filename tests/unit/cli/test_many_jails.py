@@ -7,7 +7,7 @@ import pytest
 
 from jaild.cli.commands import jail_life
 from jaild.cli.output.exits import Exit
-from jaild.v1 import jails_pb2
+from jaild.v1 import jails_pb2, stats_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation, status
 
@@ -79,3 +79,21 @@ def test_a_daemon_that_is_restarted_is_waited_for_with_a_line_when_it_goes_and_o
     waits, away = "waiting: jail web: state = running", "reconnecting: the connection to the daemon broke"
     assert (ended.exit_code, ended.stderr.splitlines()) == (0, [waits, away, waits])
     assert len(pauses) == 3
+
+
+def test_lists_of_what_jails_have_are_chosen_by_labels_too(jailctl: Run, daemon: Daemon) -> None:
+    daemon.jails = [WEB]
+    daemon.stats = [[stats_pb2.JailStats(name="jails/web")]]
+    assert jailctl("stats", "-l", "team=cdn", "--interval", "0").exit_code == 0
+    assert [*daemon.asked(stats_pb2.ListJailStatsRequest)[0].names] == ["jails/web"]
+    assert len(jailctl("volume", "ls", "-l", "team=cdn", "--no-headers").stdout.splitlines()) == 2
+    daemon.jails = []
+    assert jailctl("stats", "-l", "team=cdn", "--no-headers").stdout == ""
+    assert jailctl("volume", "ls", "--filter", "base = b", "--no-headers").stdout == ""
+    assert len(daemon.asked(stats_pb2.ListJailStatsRequest)) == 1  # none is not all
+    for wrong in (
+        ("stats", "web", "-l", "a"),
+        ("volume", "ls", "web", "-l", "a"),
+        ("stats", "-l", "a", "-o", "collectd"),
+    ):
+        assert jailctl(*wrong).exit_code == Exit.USAGE
