@@ -64,10 +64,11 @@ class Survey:
             raise _not_found(wish, f"its tree {jail.places.own} is not there")
         there = await self._zfs.datasets(self._inventory.where.pool)
         userland = await self._foreign.place(jail.places.userland) if jail.places.userland else None
-        system = await self._system(userland or own, jail)
+        system = await self._system(own if jail.places.is_thick else userland or own, jail)
         base, problems = self._base(wish, jail, system)
         mounts = [*jail.mounts, *_nested(there, own, jail.places)]
-        differences = await self._differences(jail.places, own, base, mounts)
+        made_of = self._made_of(base, system, userland)
+        differences = await self._differences(jail.places, own, made_of, mounts)
         filled = [ForeignMount(source=f"{jail.places.own}/{path}", target=f"/{path}") for path in differences.filled]
         local = await self._local(jail.places, own)
         reachable, left = await self._reachable([*mounts, *filled], base, own / local)
@@ -160,18 +161,26 @@ class Survey:
             record = chosen
         return record.name, findings.other_base(system, record)
 
-    async def _differences(self, places: Places, own: Path, base: str, mounts: list[ForeignMount]) -> Differences:
+    def _made_of(self, base: str, system: OsVersion, userland: Path | None) -> Path | None:
+        """Return what a jail's tree is compared with: its base if that is as the jail, else what it was made of."""
         if not base:
+            return None
+        layer = self._inventory.base(base)
+        return userland if userland is not None and layer.record.version != system.version else layer.tree
+
+    async def _differences(
+        self, places: Places, own: Path, made_of: Path | None, mounts: list[ForeignMount]
+    ) -> Differences:
+        if made_of is None:
             return Differences()
         if not places.is_whole:
             known = {Path(path).name for path in (*places.data.values(), places.etc, places.local_etc)}
             added = tuple(name for name in await self._files.names(own) if name not in known)
             return Differences(added=added)
         without = {*_OF_THE_JAIL, *places.hidden, *(mount.target.lstrip("/") for mount in mounts)}
-        tree = self._inventory.base(base).tree
-        found = await self._files.differences(tree, own, without=without, links=places.links)
+        found = await self._files.differences(made_of, own, without=without, links=places.links)
         # A thin jail has few folders of its own: what it has not, it sees of its release.
-        return msgspec.structs.replace(found, removed=()) if places.links or places.hidden else found
+        return found if places.is_thick else msgspec.structs.replace(found, removed=())
 
     async def _reachable(
         self, mounts: list[ForeignMount], base: str, local: Path

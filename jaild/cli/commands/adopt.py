@@ -21,7 +21,10 @@ from jaild.v1 import promotions_pb2
 def command(settings: Settings, *, name: str, force: bool, confirm: str, how: How) -> None:
     """Take over what a host that is gone for good left here."""
     if not force:
-        raise click.UsageError("a host that still runs migrates its jails: adopt only with --force, when it is gone")
+        raise click.UsageError(
+            "a host that still runs migrates its jails: adopt only with --force, when it is gone; "
+            "a jail of iocage, Bastille, pot or ezjail: jail adopt"
+        )
     request = promotions_pb2.AdoptJailRequest(name=name, confirm=confirm, **how.fields())
     with connect(settings) as api:
         finish(api, settings, api.promotions.AdoptJail(request), how)

@@ -123,7 +123,7 @@ def read(name: str, root: str, found: Mapping[str, str]) -> ForeignJail:
             own,
             userland=thin.source if thin is not None else f"{root}/releases/{release}" if release else "",
             links=f"{THIN}/" if thin is not None else "",
-            hidden=(THIN.lstrip("/"),),
+            hidden=(THIN.lstrip("/"),) if thin is not None else (),
         ),
         release=release,
         mounts=tuple(each for each in mounts if each is not thin),

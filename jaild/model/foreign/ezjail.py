@@ -85,7 +85,7 @@ def read(name: str, root: str, found: Mapping[str, str]) -> ForeignJail:
             own,
             userland=thin.source if thin is not None else "",
             links=f"{THIN}/" if thin is not None else "",
-            hidden=(THIN.lstrip("/"),),
+            hidden=(THIN.lstrip("/"),) if thin is not None else (),
         ),
         mounts=tuple(each for each in mounts if each is not thin),
         left=tuple(left),

@@ -16,7 +16,7 @@ from jaild.model.layers.osversion import OsVersion
 from jaild.model.layers.records import BaseRecord, Family
 from jaild.model.problems import Problem, Severity
 
-_TOLD = 20  # paths of each kind that a problem shows
+_TOLD = 200  # paths of each kind that a problem shows
 
 
 def settings(jail: ForeignJail) -> list[Problem]:

@@ -50,6 +50,11 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
     hidden: tuple[str, ...] = ()  # paths below `own` that the userland is mounted on
     is_whole: bool = True  # `own` is laid out as the jail sees it; else only the parts named here are
 
+    @property
+    def is_thick(self) -> bool:
+        """Whether `own` holds a whole userland, which may be newer than the one that it was made of."""
+        return self.is_whole and not self.links and not self.hidden
+
 
 class ForeignJail(msgspec.Struct, frozen=True, kw_only=True):
     """A jail as its tool's files tell it. Nothing has been looked at of what they name."""
