@@ -97,14 +97,20 @@ class AdoptedReleases:
             await self._files.remove(tree / "etc")
             await self._files.copy(own, tree / "etc", below=_below(found.jail, places.local_etc))
         await self._files.make_folder(tree / "etc")  # what a generation's own configuration is mounted on
-        base = self._inventory.base(found.spec.base).record
-        if base.family is Family.FREEBSD:  # where pkg's database is shown from
-            target = tree / package_database(base.family).lstrip("/")
-            await self._files.make_folder(target.parent)
-            if places.packages.startswith(f"{places.own}/"):
-                await self._files.copy(own, target, below=_below(found.jail, places.packages))
-            else:
-                await self._files.copy(Path(places.packages), target)
+        if self._inventory.base(found.spec.base).record.family is Family.FREEBSD:
+            await self._bring_packages(found, tree)
+
+    async def _bring_packages(self, found: Found, tree: Path) -> None:
+        """Bring the package database to where a release has it, if the old jail has one."""
+        places = found.jail.places
+        target = tree / package_database(Family.FREEBSD).lstrip("/")
+        if places.packages.startswith(f"{places.own}/"):
+            source, below = found.own, _below(found.jail, places.packages)
+        else:  # in its /usr/local, which is copied by now
+            source, below = tree, str(Path(places.packages).relative_to(places.local))
+        await self._files.make_folder(target.parent)
+        if not await self._files.obstacles([("/", source)], [f"/{below}"]):
+            await self._files.copy(source, target, below=below)
 
     async def unmake(self, reference: str) -> None:
         """Take a release away again that no jail has."""

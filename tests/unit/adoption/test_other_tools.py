@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jaild.model.foreign.jail import Tool
 from jaild.model.foreign.wish import Wish
+from jaild.model.layers.records import Family
 from tests.fakes.host import FakeHost
 from tests.hosts import foreign
 from tests.hosts.asking import active, reason_of
@@ -65,3 +66,20 @@ async def test_a_thick_jail_is_taken_for_what_it_is_by_now(host: FakeHost) -> No
     assert "OTHER_BASE" in problem_codes(other)
     told = [problem.evidence for problem in other.problems if problem.code == "FILES_NOT_ADOPTED"]
     assert any("/lib" in evidence for evidence in told)
+
+
+async def test_on_freebsd_the_package_database_is_the_releases(host: FakeHost) -> None:
+    host.runtime.host_facts = replace(host.runtime.host_facts, family=Family.FREEBSD, osreldate=1401000)
+    await host.add_base("14.1", {"etc/motd": "welcome to deb-1\n"}, family=Family.FREEBSD)
+    await foreign.iocage(host)
+    foreign.write(await foreign.root_of(host), {"var/db/pkg/local.sqlite": "packages"})
+    assert reason_of(await adopt(host, replace(WISH, base="14.1"))) == ""
+    release = host.core.inventory.release("web/adopted-1").tree
+    assert (release / "var/db/pkg/local.sqlite").read_text() == "packages"
+
+
+async def test_a_jail_without_a_package_database_is_adopted_as_well(host: FakeHost) -> None:
+    host.runtime.host_facts = replace(host.runtime.host_facts, family=Family.FREEBSD, osreldate=1401000)
+    await host.add_base("14.1", {"etc/motd": "welcome to deb-1\n"}, family=Family.FREEBSD)
+    await foreign.iocage(host)
+    assert reason_of(await adopt(host, replace(WISH, base="14.1"))) == ""
