@@ -21,6 +21,7 @@ from jaild import config as configuration
 from jaild import daemon, ownlog
 from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ociimages import OciImages
+from jaild.adapters.backups.making import VaultAdapters
 from jaild.adapters.files.ballast import Ballast
 from jaild.adapters.files.host import HostFiles
 from jaild.adapters.files.jailtrees import HostJailTrees
@@ -126,6 +127,7 @@ def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runt
         boot_id=KernelBootId(processes),
         configuration=reloading,
         sinks=SinkAdapters(processes),
+        vaults=VaultAdapters(processes),
         filters=ProgramFilters(processes),
         uploads=UploadFolder(config.state / "uploads", room),
         outside=HostPrograms(processes, config.dataset.partition("/")[0], config.tls_files),
@@ -135,6 +137,7 @@ def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runt
     place = Place(
         name=config.host_name,
         dataset=config.dataset,
+        backups=config.backups,
         logs=config.logs,
         log_times=config.state / "log-times",
         logs_sent=config.state / "logs-sent.json",
@@ -220,6 +223,7 @@ async def _serve(
         daemon.core.jails.confirmations.run()
         daemon.core.jails.staging.run()
         daemon.core.backups.schedule.run()
+        daemon.core.backups.backups.run()
         daemon.core.jails.logs.run()
         daemon.core.jails.forwarding.run()
         daemon.core.host.pool.run()

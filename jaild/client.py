@@ -20,6 +20,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from jaild.restraints import aio_restrained, restrained
 from jaild.v1 import (
     apps_pb2_grpc,
+    backups_pb2_grpc,
     base_making_pb2_grpc,
     bases_pb2_grpc,
     builds_pb2_grpc,
@@ -91,6 +92,7 @@ class Services:
     def _use(self, channel: Any) -> None:
         self._channel = channel
         self.apps: Any = apps_pb2_grpc.AppsStub(channel)
+        self.backups: Any = backups_pb2_grpc.BackupsStub(channel)
         self.base_making: Any = base_making_pb2_grpc.BaseMakingStub(channel)
         self.bases: Any = bases_pb2_grpc.BasesStub(channel)
         self.builds: Any = builds_pb2_grpc.BuildsStub(channel)

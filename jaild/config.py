@@ -15,6 +15,7 @@ from jaild.adapters.peers import PeerAddress
 from jaild.metrics.listener import Listener
 from jaild.model import names
 from jaild.model.access import Grant
+from jaild.model.backups.targets import TargetSettings
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails.logparts import Rotation
 from jaild.model.policy import on_host
@@ -61,6 +62,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     grants: dict[str, Grant] = {}  # what a client certificate's name may do
     peers: dict[str, PeerAddress] = {}  # hosts that jails are moved to and from, by their names
     event_sinks: dict[str, SinkSettings] = {}  # where events are sent to
+    backups: dict[str, TargetSettings] = {}  # where backups of jails may be sent to
     network: Network = Network()  # what this host offers its jails
     uploads: Uploads = Uploads()  # how much room archives may take that come in
     boot_patience: Annotated[float, msgspec.Meta(gt=0)] = 120.0  # seconds that later boot orders wait for one's jails
@@ -75,6 +77,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 names.event_sink(name)
             except InvalidArgumentError as error:
                 raise ValueError(f"event_sinks: {error.message}: {error.hint}") from None
+        for name in self.backups:
+            try:
+                names.backup_target(name)
+            except InvalidArgumentError as error:
+                raise ValueError(f"backups: {error.message}: {error.hint}") from None
 
     @property
     def host_name(self) -> str:

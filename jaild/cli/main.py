@@ -22,6 +22,7 @@ NOUNS = {
     "app": "Push, list and remove releases of applications.",
     "jail": "Create, run, change, migrate and look into jails.",
     "explain": "Say what may stand in a spec or a manifest, or what the reason of an error means.",
+    "backup": "List, send and restore backups of jails.",
     "volume": "List volumes of jails, and remove those that no spec names any more.",
     "template": "List and show the templates that jails can be made of.",
     "rollout": "Move a base, or an app's release, over many jails in waves, and back.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,11 @@ from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServic
 from jaild.engine.saga import SagaRunner
 from jaild.engine.supervisor import Supervisor
 from jaild.engine.transitions import Transitions
+from jaild.model.backups.targets import TargetSettings
 from jaild.model.jails.logparts import Rotation
 from jaild.model.layout import Layout
 from jaild.ports.archives import Archives
+from jaild.ports.backups import Vaults
 from jaild.ports.bootid import BootId
 from jaild.ports.clock import Clock
 from jaild.ports.configuration import Configuration
@@ -63,6 +65,7 @@ class Ports:
     boot_id: BootId
     configuration: Configuration
     sinks: Sinks
+    vaults: Vaults
     filters: Filters
     uploads: Uploads
     outside: Outside
@@ -85,6 +88,7 @@ class Place:
     patience: float = 120.0  # seconds that later boot orders wait for the jails of one, whatever their checks allow
     starts_at_once: int = 8  # jails when the host boots
     stagings_at_once: int = 4  # generations that are written and mounted, while others wait for their turn
+    backups: Mapping[str, TargetSettings] = field(default_factory=dict)  # targets, by name
     rotation: Rotation = field(default_factory=Rotation)  # of the jails' logs
     shut_down: Path  # file that says: the jails were stopped for the host's shutdown
     pool_health: Path  # file: the pool's state that was told last

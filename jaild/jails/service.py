@@ -37,7 +37,7 @@ from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.operation import Operation
 from jaild.model.problems import Plan, Problem, Severity
-from jaild.model.views import Caller, JailView, SnapshotStatus, StandbyView
+from jaild.model.views import BackupStatus, Caller, JailView, SnapshotStatus, StandbyView
 from jaild.ports.process import TerminalSize
 from jaild.ports.runtime import Input, Output
 
@@ -70,6 +70,9 @@ class Kept(Protocol):
 
     def view(self, entry: JailEntry) -> SnapshotStatus | None:
         """Return how far a jail's schedule of snapshots is; None for none."""
+
+    def backups(self, entry: JailEntry) -> tuple[BackupStatus, ...]:
+        """Return how far its backups are, by target."""
 
 
 class Jails:
@@ -111,9 +114,10 @@ class Jails:
         view = self._inventory.jail_view(name, pending[0] if pending else None)
         entry = self._inventory.jail(name)
         standbys, snapshots = self._replicas.views(entry), self._kept.view(entry) if self._kept is not None else None
-        if not standbys and snapshots is None:
+        backups = self._kept.backups(entry) if self._kept is not None else ()
+        if not standbys and snapshots is None and not backups:
             return view
-        return msgspec.structs.replace(view, standbys=standbys, snapshots=snapshots)
+        return msgspec.structs.replace(view, standbys=standbys, snapshots=snapshots, backups=backups)
 
     def names(self) -> list[str]:
         """Return the names of all, in order."""

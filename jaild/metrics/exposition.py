@@ -134,6 +134,7 @@ class Exposition:
         yield from _of_jails(now)
         yield from _of_replicas(now)
         yield from _of_snapshots(now)
+        yield from _of_backups(now)
         yield from _of_rollouts(now)
         yield from _of_sinks(now.sinks)
         yield from _of_logs(now.logs)
@@ -292,6 +293,17 @@ def _of_snapshots(now: Snapshot) -> Iterator[Metric]:
     yield _gauge("jaild_jail_snapshot_interval_seconds", "Time between two.", interval, "jail")
     failing = ((float(bool(status.failing_since)), jail) for jail, status in kept)
     yield _gauge("jaild_jail_snapshot_failing", "1: none can be taken, or removed.", failing, "jail")
+
+
+def _of_backups(now: Snapshot) -> Iterator[Metric]:
+    sent = [(jail.name, status) for jail in now.jails for status in jail.backups]
+    taken = ((status.taken, jail, status.target) for jail, status in sent)
+    told = "When the newest backup of a jail that is whole at a target was taken; 0: there is none, or it is not known."
+    yield _gauge("jaild_backup_timestamp_seconds", told, taken, "jail", "target")
+    interval = ((status.interval, jail, status.target) for jail, status in sent)
+    yield _gauge("jaild_backup_interval_seconds", "Time between two.", interval, "jail", "target")
+    failing = ((float(bool(status.failing_since)), jail, status.target) for jail, status in sent)
+    yield _gauge("jaild_backup_failing", "1: none can be sent.", failing, "jail", "target")
 
 
 def _of_rollouts(now: Snapshot) -> Iterator[Metric]:

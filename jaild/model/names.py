@@ -46,6 +46,11 @@ def event_sink(name: str) -> str:
     return _check("event sink", name, _JAIL, "1 to 63 of a-z, 0-9 and -, not only digits, no - at either end")
 
 
+def backup_target(name: str) -> str:
+    """Return `name` if a target of backups may have it; raise `InvalidArgumentError` (INVALID_NAME) if not."""
+    return _check("backup target", name, _JAIL, "1 to 63 of a-z, 0-9 and -, not only digits, no - at either end")
+
+
 def app(name: str) -> str:
     """Return `name` if an app may have it; raise `InvalidArgumentError` (INVALID_NAME) if not."""
     return _check("app", name, _JAIL, "1 to 63 of a-z, 0-9 and -, not only digits, no - at either end")

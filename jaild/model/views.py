@@ -59,6 +59,16 @@ class SnapshotStatus(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""  # why
 
 
+class BackupStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a jail's backups to one target are. Times in seconds since the epoch."""
+
+    target: str
+    taken: float = 0.0  # the newest that is whole there; 0: none is known
+    interval: float = 0.0  # seconds
+    failing_since: float = 0.0  # 0: it does not fail
+    message: str = ""  # why
+
+
 class JailView(msgspec.Struct, frozen=True, kw_only=True):
     """A jail. `record` and `generation` are None for a damaged one, `generation` while the first is being made."""
 
@@ -80,6 +90,7 @@ class JailView(msgspec.Struct, frozen=True, kw_only=True):
     behind: str = ""  # the base that its channel names, if it is on another
     staged: Generation | None = None
     snapshots: SnapshotStatus | None = None  # None: its spec asks for none, or it is not this host's
+    backups: tuple[BackupStatus, ...] = ()
 
 
 class JailStats(msgspec.Struct, frozen=True, kw_only=True):

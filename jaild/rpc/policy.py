@@ -115,6 +115,9 @@ RULES: dict[str, Rule] = {
     **_reads("jaild.v1.Contents", "CompareGenerations", "FindContents", "GetSbom"),
     **_reads("jaild.v1.Volumes", "ListVolumes"),
     "/jaild.v1.Volumes/DeleteVolume": Rule(_OPERATOR, _name),
+    **_reads("jaild.v1.Backups", "ListBackupTargets", "ListBackups"),
+    "/jaild.v1.Backups/BackUpJail": Rule(_PRODUCT, _name),  # of jails of its own apps
+    "/jaild.v1.Backups/RestoreBackup": Rule(_OPERATOR, lambda r: str(r.jail)),
     **_reads("jaild.v1.JailSnapshots", "ListJailSnapshots"),
     # Of jails of its own apps.
     "/jaild.v1.JailSnapshots/TakeJailSnapshot": Rule(_PRODUCT, lambda r: str(r.parent)),

@@ -21,6 +21,7 @@ from jaild.rpc import status
 from jaild.v1 import (
     apps_pb2,
     apps_pb2_grpc,
+    backups_pb2_grpc,
     base_making_pb2_grpc,
     bases_pb2,
     bases_pb2_grpc,
@@ -47,6 +48,7 @@ from jaild.v1 import (
     promotions_pb2_grpc,
     rollouts_pb2_grpc,
     salvage_pb2_grpc,
+    snapshots_pb2_grpc,
     test_migrations_pb2_grpc,
     volumes_pb2_grpc,
 )
@@ -86,6 +88,8 @@ class Client:
         self.salvages = salvage_pb2_grpc.SalvagesStub(self.channel)
         self.promotions = promotions_pb2_grpc.PromotionsStub(self.channel)
         self.volumes = volumes_pb2_grpc.VolumesStub(self.channel)
+        self.backups = backups_pb2_grpc.BackupsStub(self.channel)
+        self.snapshots = snapshots_pb2_grpc.JailSnapshotsStub(self.channel)
         self.operations = operations_pb2_grpc.OperationsStub(self.channel)
 
     # -- operations

@@ -32,6 +32,7 @@ class UseCases:
         self.rollouts = core.rollouts
         self.snapshots = core.backups.snapshots
         self.restores = core.backups.restores
+        self.backups = core.backups.backups
         self.copies = core.copies
         self.histories = core.questions.histories
         self.sinks = core.sinks

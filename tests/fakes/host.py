@@ -12,6 +12,7 @@ import msgspec
 from jaild import daemon
 from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ociimages import OciImages
+from jaild.adapters.backups.making import VaultAdapters
 from jaild.adapters.files.host import HostFiles
 from jaild.adapters.files.jailtrees import HostJailTrees
 from jaild.adapters.files.room import Room
@@ -27,9 +28,11 @@ from jaild.engine.inventory import Layer, LayerRecord
 from jaild.layers.sealing import Fill, Sealer
 from jaild.model import layout
 from jaild.model.access import Role
+from jaild.model.backups.targets import TargetSettings
 from jaild.model.layers.records import BaseRecord, Family, Manifest, ReleaseRecord
 from jaild.model.operation import Operation
 from jaild.model.views import Caller, Reloaded
+from jaild.ports.backups import Vault
 from jaild.ports.clock import Clock
 from jaild.ports.foreign import ForeignHost
 from jaild.ports.probe import HostProbe
@@ -123,6 +126,8 @@ class InProcessHost:
         self.life = Life()
         self.boot_patience, self.starts_at_once, self.stagings_at_once = 120.0, 8, 4
         self.metrics_url = ""
+        self.vaults: dict[str, Vault] = {}  # by their destinations; what is not there is made
+        self.targets: dict[str, TargetSettings] = {}
         self.unended: tuple[str, ...] = ()  # programs that do not end although they were killed
         self.reachable = False  # peers are answered from the end of `start` on
         self.serving: list[asyncio.Task[Any]] = []  # calls of peers under way
@@ -138,6 +143,10 @@ class InProcessHost:
     async def reload(self, *, validate_only: bool) -> Reloaded:  # noqa: ARG002 -- the port's
         """Find nothing changed (implements `jaild.ports.configuration.Configuration`)."""
         return Reloaded()
+
+    def make(self, settings: TargetSettings) -> Vault:
+        """Return a vault (implements `jaild.ports.backups.Vaults`)."""
+        return self.vaults.get(settings.destination) or VaultAdapters(self.programs).make(settings)
 
     def ground(self, life: Life) -> tuple[Zfs, Runtime]:  # noqa: ARG002 -- of subclasses that start processes
         """Return the ZFS and the runtime that a daemon stands on during its life."""
@@ -198,6 +207,7 @@ class InProcessHost:
             boot_id=self,
             configuration=self,
             sinks=self.sinks,
+            vaults=self,
             filters=FakeFilters(),
             uploads=UploadFolder(self.folder / "uploads", Room(self.folder)),
             outside=self.outside,
@@ -206,6 +216,7 @@ class InProcessHost:
         place = Place(
             name=self.name,
             dataset=self.root,
+            backups=self.targets,
             logs=self.folder / "logs",
             log_times=self.folder / "log-times",
             logs_sent=self.folder / "logs-sent.json",

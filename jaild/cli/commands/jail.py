@@ -17,6 +17,7 @@ from jaild.cli.client.references import short
 from jaild.cli.client.selection import filtered
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import (
+    backup,
     jail_adopt,
     jail_changes,
     jail_copies,
@@ -136,6 +137,7 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
             ("peer", jail.peer),
             ("standby", jail_recovery.standby_lines(jail)),
             ("snapshots", jail_snapshots.status_line(jail)),
+            ("backups", backup.status_lines(jail)),
             ("created", render.moment(jail.create_time)),
             ("started", render.moment(jail.start_time)),
             ("used", size(jail.used_bytes)),

@@ -137,7 +137,7 @@ def status_line(jail: Any) -> str:
 
 _COLUMNS = (
     Column("SNAPSHOT", lambda each: each.name.rpartition("/")[2]),
-    Column("WHEN", lambda each: render.clock(each.create_time)),
+    Column("WHEN", lambda each: render.local(each.create_time)),
     Column("USED", lambda each: size(each.used_bytes)),
     Column("FILES", lambda each: size(each.referenced_bytes), wide=True),
     Column("FOR", lambda each: each.purpose or "others'"),

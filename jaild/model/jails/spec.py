@@ -273,6 +273,13 @@ class Snapshots(_Strict, frozen=True):
     keep: Keep = Keep(last=4, hourly=24, daily=7)
 
 
+class Backup(_Strict, frozen=True):
+    """Backups to one of the targets that the host's operator configured."""
+
+    every: str = "1d"
+    keep: Keep = Keep(daily=14, monthly=6)  # at the target
+
+
 class JailSpec(_Strict, frozen=True):
     """All that one says about a jail. `base` or `channel`, and `app`, name what it runs, the rest how."""
 
@@ -302,6 +309,7 @@ class JailSpec(_Strict, frozen=True):
     maintenance: Windows = ()  # when what is staged is cut over to by itself; see `jaild.model.maintenance`
     logs: Logs = Logs()
     snapshots: Snapshots | None = None  # None: none are taken
+    backups: dict[str, Backup] = {}  # by target
 
     @property
     def living(self) -> tuple[HealthCheck, ...]:

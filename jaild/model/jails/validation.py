@@ -268,6 +268,13 @@ def _logs(spec: JailSpec) -> Iterator[tuple[str, str]]:
 def _snapshots(spec: JailSpec) -> Iterator[tuple[str, str]]:
     if spec.snapshots is not None:
         yield from _regularly("$.snapshots", spec.snapshots.every, spec.snapshots.keep)
+    for target, backup in spec.backups.items():
+        path = f"$.backups{step(target)}"
+        try:
+            names.backup_target(target)
+        except InvalidArgumentError as error:
+            yield _named(path, error)
+        yield from _regularly(path, backup.every, backup.keep)
 
 
 def _regularly(path: str, every: str, keep: Keep) -> Iterator[tuple[str, str]]:

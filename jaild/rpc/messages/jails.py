@@ -63,16 +63,7 @@ def jail_message(view: JailView, caller: Caller) -> jails_pb2.Jail:
         message.restarts.CopyFrom(
             jails_pb2.RestartStatus(ends=ends, last_end_time=last, next_start_time=timestamp(due))
         )
-    if (kept := view.snapshots) is not None:
-        message.snapshots.CopyFrom(
-            jails_pb2.SnapshotStatus(
-                newest_time=timestamp(kept.taken),
-                interval=kept.interval,
-                count=kept.count,
-                failing_since=timestamp(kept.failing_since),
-                message=kept.message,
-            )
-        )
+    _add_kept(message, view)
     if view.record is not None:
         message.uid = view.record.uid
         message.generation = view.record.generation
@@ -90,6 +81,28 @@ def jail_message(view: JailView, caller: Caller) -> jails_pb2.Jail:
         message.base = names.base_name(view.generation.base)
         message.release = names.release_name(view.generation.release)
     return message
+
+
+def _add_kept(message: jails_pb2.Jail, view: JailView) -> None:
+    """Say what is kept of a jail's data, beside the data."""
+    for sent in view.backups:
+        message.backups.add(
+            target=sent.target,
+            newest_time=timestamp(sent.taken),
+            interval=sent.interval,
+            failing_since=timestamp(sent.failing_since),
+            message=sent.message,
+        )
+    if (kept := view.snapshots) is not None:
+        message.snapshots.CopyFrom(
+            jails_pb2.SnapshotStatus(
+                newest_time=timestamp(kept.taken),
+                interval=kept.interval,
+                count=kept.count,
+                failing_since=timestamp(kept.failing_since),
+                message=kept.message,
+            )
+        )
 
 
 def _staged_message(generation: Generation, staged: Staged | None) -> jails_pb2.StagedGeneration:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from jaild.backups.restores import Wanted
+from jaild.model.backups.records import Backup
 from jaild.model.operation import Operation
 from jaild.model.views import Caller, SnapshotView
 from tests.fakes.use_cases.remembering import Fake
@@ -24,3 +27,20 @@ class FakeSnapshots(Fake):
 class FakeRestores(Fake):
     async def restore(self, name: str, wanted: Wanted, *, validate_only: bool, caller: Caller) -> Operation:
         return self.operate("restore", name, wanted, validate_only=validate_only, caller=caller)
+
+
+class FakeBackups(Fake):
+    def targets(self) -> Mapping[str, str]:
+        return {"vault": "backup@192.0.2.1:tank/jaild"}
+
+    async def list(self, target: str, jail: str = "") -> list[Backup]:
+        self.seen("list", target, jail)
+        return []
+
+    async def back_up(self, name: str, target: str, *, validate_only: bool, caller: Caller) -> Operation:
+        return self.operate("back_up", name, target, validate_only=validate_only, caller=caller)
+
+    async def restore(
+        self, target: str, jail: str, name: str, at: str | float, *, validate_only: bool, caller: Caller
+    ) -> Operation:
+        return self.operate("restore", target, jail, name, at, validate_only=validate_only, caller=caller)

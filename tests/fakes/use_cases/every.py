@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jaild.adoption.rpc import ForeignJailsServicer
-from jaild.backups.rpc import JailSnapshotsServicer
+from jaild.backups.rpc import BackupsServicer, JailSnapshotsServicer
 from jaild.copies.rpc import CopiesServicer
 from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServicer
 from jaild.evacuation.rpc import EvacuationsServicer
@@ -34,7 +34,7 @@ from jaild.rollouts.rpc import RolloutsServicer
 from jaild.rpc.services import Servicer, Services
 from jaild.salvage.rpc import PeerSalvageServicer, SalvagesServicer
 from jaild.sinks.rpc import EventSinksServicer
-from tests.fakes.use_cases.backups import FakeRestores, FakeSnapshots
+from tests.fakes.use_cases.backups import FakeBackups, FakeRestores, FakeSnapshots
 from tests.fakes.use_cases.copies import FakeClones, FakeExports, FakeImports, FakeIncomingExports, FakeRenames
 from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost, FakeOperations, FakeSinks
 from tests.fakes.use_cases.jails import (
@@ -96,6 +96,7 @@ class Fakes:
         self.snapshots = FakeSnapshots()
         self.restores = FakeRestores()
         self.jail_files = FakeJailFiles()
+        self.backups = FakeBackups()
         self.boot = FakeBoot()
         self.evacuations = FakeEvacuations()
         self.adoptions = FakeAdoptions()
@@ -141,6 +142,7 @@ class Fakes:
             ContentsServicer(fakes.comparisons, fakes.finding, fakes.sboms),
             TemplatesServicer(fakes.templates),
             VolumesServicer(fakes.volumes, messages),
+            BackupsServicer(fakes.backups, messages),
             JailSnapshotsServicer(fakes.snapshots, fakes.restores, messages),
             FilesServicer(fakes.jail_files),
             TestMigrationsServicer(fakes.migrations, messages),

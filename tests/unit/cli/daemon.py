@@ -48,7 +48,6 @@ from jaild.v1 import (
     rollouts_pb2_grpc,
     salvage_pb2,
     salvage_pb2_grpc,
-    snapshots_pb2_grpc,
     stats_pb2,
     stats_pb2_grpc,
     templates_pb2_grpc,
@@ -60,7 +59,7 @@ from tests.unit.cli.files import Files
 from tests.unit.cli.jails import Jails
 from tests.unit.cli.questions import Contents, Histories
 from tests.unit.cli.sinks import EventSinks
-from tests.unit.cli.snapshots import JailSnapshots
+from tests.unit.cli.snapshots import serve
 from tests.unit.cli.templates import Templates
 from tests.unit.cli.volumes import Volumes
 
@@ -440,7 +439,7 @@ class Daemon:
         histories_pb2_grpc.add_HistoriesServicer_to_server(Histories(self), server)
         templates_pb2_grpc.add_TemplatesServicer_to_server(Templates(), server)
         volumes_pb2_grpc.add_VolumesServicer_to_server(Volumes(self), server)
-        snapshots_pb2_grpc.add_JailSnapshotsServicer_to_server(JailSnapshots(self), server)
+        serve(self, server)
         reflection.enable_server_reflection((reflection.SERVICE_NAME,), server, pool=self.knows)
         server.add_insecure_port(self.address)
         server.start()

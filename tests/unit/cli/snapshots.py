@@ -1,4 +1,4 @@
-"""The stub of a daemon's service of jails' snapshots."""
+"""The stubs of a daemon's services of jails' snapshots and backups."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from jaild.v1 import snapshots_pb2, snapshots_pb2_grpc
+from jaild.v1 import backups_pb2, backups_pb2_grpc, snapshots_pb2, snapshots_pb2_grpc
 
 
 class JailSnapshots(snapshots_pb2_grpc.JailSnapshotsServicer):  # type: ignore[misc]
@@ -35,3 +35,35 @@ class JailSnapshots(snapshots_pb2_grpc.JailSnapshotsServicer):  # type: ignore[m
     def RestoreJail(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Answer with what the test prepared."""
         return self.daemon.change(request, context)
+
+
+class Backups(backups_pb2_grpc.BackupsServicer):  # type: ignore[misc]
+    """Of backups."""
+
+    def __init__(self, daemon: Any) -> None:
+        self.daemon = daemon
+
+    def ListBackupTargets(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        """Answer with one."""
+        target = backups_pb2.BackupTarget(name="vault", destination="jaild@192.0.2.9:tank/vault")
+        return backups_pb2.ListBackupTargetsResponse(targets=[target])
+
+    def ListBackups(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        """Answer with one."""
+        self.daemon.requests.append(request)
+        found = backups_pb2.Backup(id="backup-1", jail="jails/web", host="alpha", create_time=Timestamp(seconds=1000))
+        return backups_pb2.ListBackupsResponse(backups=[found])
+
+    def BackUpJail(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Answer with what the test prepared."""
+        return self.daemon.change(request, context)
+
+    def RestoreBackup(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Answer with what the test prepared."""
+        return self.daemon.change(request, context)
+
+
+def serve(daemon: Any, server: Any) -> None:
+    """Have both answered."""
+    snapshots_pb2_grpc.add_JailSnapshotsServicer_to_server(JailSnapshots(daemon), server)
+    backups_pb2_grpc.add_BackupsServicer_to_server(Backups(daemon), server)

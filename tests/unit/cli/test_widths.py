@@ -22,6 +22,7 @@ from jaild.cli.output.listing import Column, Look
 from jaild.cli.zabbix.push import Done, Result
 from jaild.v1 import (
     apps_pb2,
+    backups_pb2,
     bases_pb2,
     channels_pb2,
     contents_pb2,
@@ -194,6 +195,17 @@ FULL: dict[str, Any] = {
     "peer._COLUMNS": (host_pb2.PeerAddress(name="beta-12", address="beta-12.example.org:8443"), True),
     "rollout._COLUMNS": ROLLOUT,
     "rollout._STEPS": STEP,
+    "backup._TARGETS": backups_pb2.BackupTarget(name="vault-2", destination="jaild@backup.example.org:tank/backups"),
+    "backup._COLUMNS": backups_pb2.Backup(
+        id="backup-20261130t181500z",
+        jail=JAIL.name,
+        uid="0123456789abcdef0123456789abcdef",
+        host="alpha.example.org",
+        create_time=LONG_AGO,
+        base=BASE,
+        release=RELEASE,
+        size_bytes=1 << 34,
+    ),
     "jail_snapshots._COLUMNS": snapshots_pb2.JailSnapshot(
         name="jails/web-frontend/snapshots/auto-20261130T181500Z",
         create_time=LONG_AGO,

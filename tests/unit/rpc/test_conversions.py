@@ -13,6 +13,7 @@ from jaild.migration.rpc import migration_message
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails.spec import (
     Backoff,
+    Backup,
     Boot,
     ExecCheck,
     ExecHook,
@@ -93,6 +94,7 @@ FULL = JailSpec(
     standby=Standby(peers=("beta",), interval=30.0),
     liveness=Liveness(checks=(TcpCheck(port=82, timeout=1.0), ProcessCheck()), interval=20.0, failures=5, restart=True),
     restart=Restart(policy="always", max=9, within=60.0, backoff=Backoff(first=2.0, longest=30.0)),
+    backups={"vault": Backup(every="1h", keep=Keep(last=3))},
     snapshots=Snapshots(every="15m", keep=Keep(last=1, hourly=2, daily=3, weekly=4, monthly=5, yearly=6)),
 )
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -163,6 +165,7 @@ def test_the_example_with_every_field_leaves_none_at_its_default_and_survives() 
         (Readiness, jails_pb2.Readiness),
         (Snapshots, jails_pb2.Snapshots),
         (Keep, jails_pb2.Keep),
+        (Backup, jails_pb2.BackupSchedule),
         (Boot, jails_pb2.Boot),
         (Stop, jails_pb2.Stop),
         (Liveness, jails_pb2.Liveness),

@@ -9,6 +9,7 @@ import pytest
 
 from jaild.adoption.service import Adoptions
 from jaild.backups.restores import Restores
+from jaild.backups.service import Backups
 from jaild.backups.snapshots import JailSnapshots
 from jaild.copies.clones import Clones
 from jaild.copies.exports import Exports
@@ -70,6 +71,7 @@ REAL: dict[str, tuple[type, ...]] = {
     "stats": (Stats,),
     "snapshots": (JailSnapshots,),
     "restores": (Restores,),
+    "backups": (Backups,),
     "histories": (Histories,),
     "comparisons": (Comparisons,),
     "finding": (Finding,),
