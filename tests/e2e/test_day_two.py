@@ -128,8 +128,9 @@ def test_a_console_is_a_shell_on_a_terminal_with_its_size_its_keys_and_its_statu
     if child == 0:
         os.execv(JAILCTL, ["jailctl", "--address", f"unix://{node.folder}/jaild.sock", "jail", "console", jail])  # noqa: S606
     termios.tcsetwinsize(terminal, (33, 77))
-    shown = typed(terminal, "echo home=$HOME\n", "home=/root")
-    shown += typed(terminal, "sleep 1000; echo ended=$?\n", "sleep")
+    shown = typed(terminal, "echo home=$HOME in $PWD as $0\n", "home=/root in /root as -")  # a login, by su(1)
+    shown += typed(terminal, "echo size $(stty size) $TERM\n", "size 33 77")
+    shown += typed(terminal, "echo be''gun; sleep 1000\n", "begun")
     shown += typed(terminal, "\x03", "#")
     shown += typed(terminal, "test -t 0 && echo tty-yes; exit 7\n", "tty-yes")
     _, status = os.waitpid(child, 0)
@@ -188,4 +189,5 @@ def typed(terminal: int, keys: str, wanted: str) -> str:
     while wanted not in shown.replace(keys.strip(), "") and time.monotonic() < until:
         if select.select([terminal], [], [], 1.0)[0]:
             shown += os.read(terminal, 4096).decode(errors="replace")
+    assert wanted in shown.replace(keys.strip(), ""), shown
     return shown

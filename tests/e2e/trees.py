@@ -31,6 +31,8 @@ APPLETS = (
         "cp",
         "mv",
         "true",
+        "su",
+        "stty",
         "false",
     ),
 )
