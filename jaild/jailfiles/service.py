@@ -86,8 +86,8 @@ class JailFiles:
 
     async def destination(self, name: str, wanted: Destination, caller: Caller) -> str:
         """Return where a tree would be written; raises what `write` would raise for that."""
-        _, spot, name_there = await self._destination(name, wanted, caller)
-        return posixpath.join(spot.path, name_there.decode("utf-8", "backslashreplace")) if name_there else spot.path
+        spot, last = await self._destination(name, wanted, caller)
+        return _joined(spot, last)
 
     async def write(
         self, name: str, wanted: Destination, batches: AsyncIterator[list[Record]], caller: Caller
@@ -97,12 +97,12 @@ class JailFiles:
         PATH_OF_GENERATION, PATH_IN_MEMORY, PATH_NOT_IN_JAIL; of `Writing`; STREAM_TRUNCATED; JAIL_MOVED and the like.
         """
         async with self._dispatcher.exclusive(f"jails/{name}"):
-            path = await self.destination(name, wanted, caller)
-            folder, spot, last = await self._destination(name, wanted, caller)
+            spot, last = await self._destination(name, wanted, caller)
+        path = _joined(spot, last)
         closed = frozenset(mounts_below(spot.mounts, path))
         owner = None if wanted.preserve else (wanted.owner or (spot.look.uid, spot.look.gid))
         manner = Manner(name=last, owner=owner, preserve=wanted.preserve, closed=closed)
-        writing = self._trees.write(folder, manner)
+        writing = self._trees.write(spot.place, manner)
         async with undo_on_error(lambda: self._abandoned(name, writing)):
             async for records in batches:
                 await self._between_changes(name, writing, records, caller)
@@ -122,8 +122,8 @@ class JailFiles:
             if entry is not None and self._inventory.may(entry, Intent.WRITE):  # else it is no longer ours to clean
                 await writing.abandon()
 
-    async def _destination(self, name: str, wanted: Destination, caller: Caller) -> tuple[Place, _Spot, bytes]:
-        """Return the folder that is written into, what it is in the jail, and the tree's name there; '' for none."""
+    async def _destination(self, name: str, wanted: Destination, caller: Caller) -> tuple[_Spot, bytes]:
+        """Return the folder that is written into, and the tree's name there; b'' for what is in a folder."""
         entry, _ = self._inventory.permitted(name, Intent.WRITE)
         access.require_own(caller, name, entry.generation)
         spot, last = await self._spot(entry, wanted.path), wanted.base_name
@@ -139,7 +139,7 @@ class JailFiles:
                 "INVALID_JAIL_PATH", f"base_name {last!r} is no name", hint="give the last name of its path"
             )
         await self._require_writable(entry, spot, posixpath.join(spot.path, last.decode("utf-8", "replace")))
-        return spot.place, spot, last
+        return spot, last
 
     async def _require_writable(self, entry: JailEntry, spot: _Spot, path: str) -> None:
         mount = mount_at(spot.mounts, path)[0]
@@ -192,6 +192,10 @@ class JailFiles:
         raise InvalidArgumentError(
             "INVALID_JAIL_PATH", f"{path}: too many links, or one where none may be", hint="name where they lead to"
         )
+
+
+def _joined(spot: _Spot, last: bytes) -> str:
+    return posixpath.join(spot.path, last.decode("utf-8", "backslashreplace")) if last else spot.path
 
 
 def _place(mount: Mount, steps: tuple[str, ...]) -> Place:
