@@ -14,13 +14,17 @@ from jaild.salt import functions, plain
 from jaild.salt.rollout.planning import require
 from jaild.v1 import rollouts_pb2
 
-_TIMES = {
+_FIELDS = {
     "soak": "min_healthy_time",
     "healthy_deadline": "healthy_deadline",
     "stagger": "stagger",
     "deadline": "deadline",
+    "canaries": "canaries",
+    "max_parallel": "max_parallel",
+    "on_breach": "on_breach",
 }
 _COLLECTIONS = {"base": ("bases", ""), "channel": ("channels", ""), "release": ("apps", "releases")}
+_HEALTHY_DEADLINE = FleetPolicy().healthy_deadline
 _BESIDE = ("leave_out_refused", "accept")
 
 
@@ -64,22 +68,16 @@ def _of_fleet(words: dict[str, Any]) -> dict[str, Any]:
 
 
 def _common(words: dict[str, Any]) -> dict[str, Any]:
-    """Take the words that hosts' rollouts and those over hosts have in common out of `words`; return them as fields."""
-    found: dict[str, Any] = {}
-    for word, field in _TIMES.items():
-        if word in words:
-            found[field] = words.pop(word)
-    for word in ("canaries", "max_parallel"):
-        if word in words:
-            found[word] = words.pop(word)
+    """Take what hosts' rollouts and those over hosts have in common out of `words`; return it as fields."""
+    found = {field: words.pop(word) for word, field in _FIELDS.items() if word in words}
+    if "min_healthy_time" in found:  # a long soak needs a longer one than the default
+        found.setdefault("healthy_deadline", max(_HEALTHY_DEADLINE, 2.0 * float(found["min_healthy_time"])))
     if "waves" in words:
         found["waves"] = [_share(wave) for wave in words.pop("waves")]
     if "budget" in words:
         found["failure_budget"] = _share(words.pop("budget"))
     if "keep_failed" in words:
         found["auto_revert"] = not words.pop("keep_failed")
-    if "on_breach" in words:
-        found["on_breach"] = words.pop("on_breach")
     if "maintenance" in words:
         given = words.pop("maintenance")
         found["maintenance"] = [given] if isinstance(given, str) else given

@@ -67,7 +67,7 @@ def status(
         "why": rollout.message or _waits_for(steps),
         "what": what(rollout),
         "next": [f"{_RUN}{word} {rollout.id}" for word in _WORDS.get(rollout.state, ())],
-        "carried_out_by": "" if rollout.over else f"process {pid}" if pid else f"nobody: {_RUN}go_on {rollout.id}",
+        "carried_out_by": _by(rollout, pid),
         "not_heeded_yet": [f"{word} by {actor}" for word, actor in words],
         "wave": _wave(steps),
         "hosts": _counts(steps),
@@ -92,6 +92,29 @@ def status(
         "ended": moment(rollout.finished) if rollout.over else "",
     }
     return {name: value for name, value in told.items() if value not in ("", [], {})}
+
+
+def _by(rollout: FleetRollout, pid: int | None) -> str:
+    if rollout.over or pid:
+        return f"process {pid}" if pid else ""
+    if rollout.state is RolloutState.PAUSED:
+        return "nobody: it waits for a word"
+    return f"nobody: {_RUN}go_on {rollout.id}"
+
+
+def text(told: Mapping[str, Any]) -> str:
+    """Return what `status` returns as lines, in its order."""
+    return "\n".join(line for name, value in told.items() for line in _lines(name.replace("_", " "), value))
+
+
+def _lines(name: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        value = ", ".join(f"{key} {each}" for key, each in value.items())
+    if not isinstance(value, list):
+        yield f"{name}: {value}"
+        return
+    yield f"{name}:"
+    yield from (f"  {each}" for each in value)
 
 
 def what(rollout: FleetRollout) -> str:

@@ -25,7 +25,6 @@ from __future__ import annotations
 import functools
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -115,7 +114,7 @@ def start(
         Hosts that are changed or watched at once; 1.
 
     soak, healthy_deadline
-        For so many seconds a host's jails must be well after its change (10), within so many (300).
+        For so many seconds a host's jails must be well after its change (10), within so many (300, or twice the soak).
 
     budget, jail_budget
         Hosts, and jails of all of them, that may fail: ``3`` or ``1%``. No host if absent; as many jails as the hosts'
@@ -176,7 +175,19 @@ def status(rollout: str) -> dict[str, Any]:
 
         salt-run jaild_rollout.status 20261130-180000-a1b2
     """
-    return _returned(_status(rollout))
+    return _status(rollout)
+
+
+def show(rollout: str) -> str:
+    """Tell the same as ``status`` as a text, what matters first: Salt prints what ``status`` returns by the alphabet.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run jaild_rollout.show 20261130-180000-a1b2
+    """
+    return report.text(status(rollout))
 
 
 def list_() -> dict[str, Any]:
@@ -304,18 +315,10 @@ def _carried_out(rollout: str) -> dict[str, Any]:
     return _returned(told, well=not alone or told["state"] in _WELL)
 
 
-def _returned(told: Mapping[str, Any], *, well: bool = True) -> dict[str, Any]:
-    """Return it so that its order stays, and salt-run ends with status 1 if it is not well."""
-    __context__["retcode"] = int(not well)  # for orchestrations
-    found = _ordered(told)
-    return found if well else OrderedDict({**found, "retcode": 1})
-
-
-def _ordered(told: Any) -> Any:
-    """Return it with the mappings that Salt does not print in the order of the alphabet."""
-    if isinstance(told, Mapping):
-        return OrderedDict((name, _ordered(value)) for name, value in told.items())
-    return told
+def _returned(told: dict[str, Any], *, well: bool) -> dict[str, Any]:
+    """Return it so that salt-run ends with status 1, and an orchestration fails, if it is not well."""
+    __context__["retcode"] = int(not well)
+    return told if well else {**told, "retcode": 1}
 
 
 def _tell(rollout: FleetRollout, decision: Decision) -> None:
