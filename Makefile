@@ -9,6 +9,8 @@ PROCESSES = 3
 UNIT = --ignore=tests/e2e --ignore=tests/model -m "not real and not exhaustive and not rule"
 # A matrix of faults strikes one call of so many, other ones each time; CI strikes all (EVERY=1).
 EVERY = 4
+SALT = tests/salt
+SALT1 = tests/salt/test_bench.py tests/salt/test_states.py tests/salt/test_events.py
 # Python keeps what it compiled, whatever the environment says: tests start hundreds of daemons and commands.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest
 
@@ -84,10 +86,10 @@ packages: compiled ## Debian's packages, built, installed, upgraded and removed 
 	@JAILD_REQUIRE_ALL=1 .ci/deps
 	JAILD_REQUIRE_ALL=1 $(PYTEST) tests/packages
 
-salt: compiled ## a master and minions of Salt, and what jaild brings for them, on embedded hosts
+salt: compiled ## a master and minions of Salt, and what jaild brings for them, on embedded hosts; QUICK=1: what CI runs of it, one minion
 	@JAILD_REQUIRE_ALL=1 .ci/deps
 	@.ci/salt
-	JAILD_REQUIRE_ALL=1 PYTHONDONTWRITEBYTECODE= build/salt/bin/python -m pytest tests/salt
+	JAILD_REQUIRE_ALL=1 PYTHONDONTWRITEBYTECODE= build/salt/bin/python -m pytest $(SALT$(QUICK))
 
 compare: compiled ## a migration beside syncoid and incus, in two machines of the lab: build/compare.json
 	@JAILD_REQUIRE_ALL=1 .ci/deps lab

@@ -337,7 +337,8 @@ def _evacuated(drained: Outcome, context: str | None) -> Outcome:
         return {"jails": _do(Move("get_host", {}), context).get("jails", 0)}
 
     def moves() -> Iterable[Move]:
-        return [Move("evacuate_host", {})] if look()["jails"] else []
+        host = _do(Move("get_host", {}), context)
+        return [Move("evacuate_host", {"targets": host.get("peers", [])})] if host.get("jails") else []
 
     moved = _changed(drained.name, moves, context, look, {"jails": 0})
     return Outcome(
