@@ -71,6 +71,11 @@ def send(settings: Settings, *, target: str, name: str, how: How) -> None:
 @click.pass_obj
 def restore(settings: Settings, *, target: str, name: str, at: str, jail_id: str, how: How) -> None:
     """Make a jail of a backup, stopped; base and release must be here."""
+    restored(settings, target, name, at, jail_id, how)
+
+
+def restored(settings: Settings, target: str, name: str, at: str, jail_id: str, how: How) -> None:
+    """Have a jail made of a backup, and say how it went; `at` and `jail_id` as the options have them."""
     request = backups_pb2.RestoreBackupRequest(target=target, jail=name, jail_id=jail_id, **how.fields())
     if at.startswith("backup-"):
         request.backup = at

@@ -12,10 +12,11 @@ from jaild.cli.client.connection import READ_SECONDS, connect
 from jaild.cli.client.mutation import How, ask_first, finish, mutation
 from jaild.cli.client.noun import Noun, Verb
 from jaild.cli.client.settings import Settings
+from jaild.cli.commands import backup
 from jaild.cli.output import listing, render
 from jaild.cli.output.listing import Column, Look, listed
 from jaild.model.quantity import size
-from jaild.v1 import snapshots_pb2
+from jaild.v1 import copies_pb2, snapshots_pb2
 
 NAME = click.argument("name", type=references.jail, shell_complete=complete.jails)
 _NO_NAME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # how a time in ISO 8601 begins
@@ -26,7 +27,7 @@ _NO_NAME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # how a time in ISO 8601 b
 @listed
 @click.pass_obj
 def snapshots(settings: Settings, *, name: str, look: Look) -> None:
-    """List a jail's snapshots, oldest first: its schedule's, those taken by hand, and those of other tools."""
+    """List a jail's snapshots, oldest first: of its schedule, by hand, of other tools."""
     request = snapshots_pb2.ListJailSnapshotsRequest(parent=name)
     with connect(settings) as api:
         found = list(api.snapshots.ListJailSnapshots(request, timeout=READ_SECONDS).snapshots)
@@ -48,7 +49,7 @@ def snapshot() -> None:
     """Take a snapshot of a jail (jail snapshot JAIL), or remove one (jail snapshot rm JAIL SNAPSHOT)."""
 
 
-@snapshot.command("take", examples=("jail snapshot cache", "jail snapshot cache --name before-import"))
+@snapshot.command("take", examples=("jail snapshot take cache", "jail snapshot take cache --name before-import"))
 @NAME
 @click.option("--name", "tag", default="", metavar="NAME", help="Its name; one with the time if it is not said.")
 @mutation()
@@ -84,29 +85,56 @@ def rm(settings: Settings, *, name: str, tag: str, yes: bool, how: How) -> None:
         "jail restore cache --at 2h --plan",
         "jail restore cache --at auto-20261130T181500Z",
         "jail restore cache --at 2026-11-30T18:15:00Z --path /var/db/redis",
+        "jail restore cache --at 2h --into cache-2",
+        "jail restore cache --from vault",
     ),
 )
 @NAME
 @click.option(
     "--at",
-    required=True,
+    default="",
     metavar="TIME|SNAPSHOT",
     shell_complete=complete.snapshots,
     help="2h for so long ago, a time in ISO 8601, or a snapshot's name; @NAME for one that looks like a time.",
 )
 @click.option("--path", default="", metavar="PATH", help="In the jail: only this is brought back, and it runs on.")
+@click.option("--into", default="", metavar="NAME", help="Make another jail of it, stopped; this one stays as it is.")
+@click.option(
+    "--from", "target", default="", metavar="TARGET", help="Make the jail again of a backup; the newest without --at."
+)
 @mutation()
 @click.pass_obj
-def restore(settings: Settings, *, name: str, at: str, path: str, how: How) -> None:
-    """Bring a jail's data back as it was; what is there is snapshotted before, so that this can be undone.
+def restore(settings: Settings, *, name: str, at: str, path: str, into: str, target: str, how: How) -> None:
+    """Bring a jail's data back as it was.
 
-    All of its data: the jail is stopped for it, and started if it ran.
+    What is there is snapshotted before, so that this can be undone. All of its data: the jail is stopped for it, and
+    started if it ran.
     """
+    if path and (into or target):
+        raise click.UsageError("--path is for the jail itself: neither --into nor --from goes with it")
+    if target:
+        backup.restored(settings, target, name, at, into, how)
+        return
+    if not at:
+        raise click.UsageError("say from when, or from which snapshot: --at")
+    if into:
+        _cloned(settings, name, at, into, how)
+        return
     request = snapshots_pb2.RestoreJailRequest(name=name, path=path, **how.fields(), **_point(at))
     if not request.HasField("snapshot"):
         request.time.FromMilliseconds(round(references.moment(at) * 1000))
     with connect(settings) as api:
         finish(api, settings, api.snapshots.RestoreJail(request), how)
+
+
+def _cloned(settings: Settings, name: str, at: str, into: str, how: How) -> None:
+    request = copies_pb2.CloneJailRequest(name=name, jail_id=into, stopped=True, **how.fields())
+    if found := _point(at):
+        request.moment.snapshot = found["snapshot"]
+    else:
+        request.moment.time.FromMilliseconds(round(references.moment(at) * 1000))
+    with connect(settings) as api:
+        finish(api, settings, api.copies.CloneJail(request), how)
 
 
 def _point(at: str) -> dict[str, Any]:

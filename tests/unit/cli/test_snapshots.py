@@ -9,7 +9,7 @@ from google.protobuf import empty_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from jaild.cli.output.exits import Exit
-from jaild.v1 import jails_pb2, snapshots_pb2
+from jaild.v1 import backups_pb2, jails_pb2, snapshots_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation
 from tests.unit.cli.test_changes import JAIL
@@ -47,6 +47,19 @@ def test_a_restore_names_a_time_or_a_snapshot(jailctl: Run, daemon: Daemon, at: 
         assert asked.time.seconds == pytest.approx(time.time() - ago, abs=60)
     elif not snapshot:
         assert asked.time.seconds == 1_000_000_000
+
+
+def test_another_jail_is_made_of_a_snapshot_or_the_jail_again_of_a_backup(jailctl: Run, daemon: Daemon) -> None:
+    daemon.answers = [operation(JAIL, kind="import")]
+    assert jailctl("jail", "restore", "web", "--from", "vault", "--into", "web-2").exit_code == 0
+    (again,) = daemon.asked(backups_pb2.RestoreBackupRequest)
+    assert (again.target, again.jail, again.jail_id) == ("vault", "jails/web", "web-2")
+    for wrong in (
+        ("--into", "web-2"),
+        ("--path", "/var", "--from", "vault"),
+        ("--path", "/v", "--into", "x", "--at", "1h"),
+    ):
+        assert jailctl("jail", "restore", "web", *wrong).exit_code == Exit.USAGE
 
 
 def test_a_time_that_is_none_is_told_before_anything_is_asked(jailctl: Run, daemon: Daemon) -> None:
