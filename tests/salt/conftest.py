@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,11 @@ from tests.e2e.node import Node, hosted
 from tests.e2e.pair import joined
 from tests.salt.bench import Bench, running
 from tests.salt.fleet import GAMMA, Fleet, Hosts, spread
+
+
+def pytest_configure() -> None:
+    """Let a SIGTERM end the run as Ctrl-C does: masters, minions and hosts are ended first."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
