@@ -28,7 +28,8 @@ class SaltBus:
 
     def __init__(self, options: Mapping[str, Any], rollout: str) -> None:
         self._options = options
-        self._client = salt.client.LocalClient(mopts=dict(options))
+        # Not of these options: those of a runner within an orchestration have another user, and no key (Salt 3008.5).
+        self._client = salt.client.LocalClient(options["conf_file"])
         self._bus = salt.utils.event.get_master_event(dict(options), options["sock_dir"], listen=True)
         self._word = word_tag(rollout)
         self._wanted = f"^(salt/job/[0-9]+/ret/|{re.escape(self._word)})"
