@@ -39,7 +39,8 @@ def alerts() -> Iterator[Alerts]:
 def hosts(pair: Pair, alerts: Alerts) -> Iterator[Bench]:
     """A master as the template configures it, but for the names of this test's hosts."""
     master = configured("jaild-reactor.conf")
-    master["jaild"]["alerts"] = alerts.url
+    own = {"alerts": alerts.url, "builders": ["alpha"], "canaries": "beta", "hosts": "alpha or beta"}
+    master["jaild"] |= {**own, "rollout": {"soak": 1}, "rollouts": {"look": 1}}
     minions = {node.name: minion(node) for node in (pair.alpha, pair.beta)}
     with running(minions, master) as made:
         copied(made)
@@ -63,3 +64,24 @@ def test_what_a_host_cannot_say_itself_is_told_too(hosts: Bench, pair: Pair, ale
         assert alerts.next().startswith("beta: its fan, and not all of its jails have left it")
     finally:
         pair.beta.start()
+
+
+def test_a_base_that_a_builder_seals_is_tried_and_rolled_out_to_who_follows_the_channel(
+    hosts: Bench, pair: Pair, alerts: Alerts, workshop: Path
+) -> None:
+    taken = hosts.ask("beta", "jaild.import_base", "tiny-1", "peer=alpha")["beta"]
+    assert "response" in taken, taken  # and what beta seals starts nothing
+    for name in ("alpha", "beta"):
+        hosts.ask(name, "jaild.set_channel", "stable", "tiny-1")
+    serve = {"command": '[/bin/sleep, "100000"]', "health": "[]", "network": "{mode: none}"}
+    followers = {pair.beta: "tried-first", pair.alpha: "then-all"}
+    for node, jail in followers.items():
+        node.api.create(jail, trees.spec("tiny-1", **serve).replace("base: tiny-1", "channel: stable"))
+    pair.alpha.api.import_base("tiny-2", trees.base(workshop / "tiny-2.tgz", "2"))
+    assert alerts.next() == "alpha: its base tiny-2 is rolled out"
+    assert {node.api.all_jails()[jail].base for node, jail in followers.items()} == {"bases/tiny-2"}
+    guids = {
+        node.zfs("get", "-H", "-o", "value", "guid", f"{node.pool}/jaild/bases/tiny-2@sealed")
+        for node in (pair.alpha, pair.beta)
+    }
+    assert len(guids) == 1, "the same one on both"
