@@ -90,7 +90,7 @@ def assemble(ports: Ports, place: Place) -> Core:
     evacuations = evacuation_room.build(engine, transfer, migration)
     rollouts = rollout_room.build(engine, jails)
     backups = backup_room.build(engine, jails)
-    copies = copy_room.build(engine, layers, jails)
+    copies = copy_room.build(engine, layers, jails, transfer)
     questions = question_room.build(engine, layers, migration)
     sinks = sinks_room.build(engine)
     host = host_room.build(engine, jails, transfer, migration, replication, evacuations, rollouts, sinks)

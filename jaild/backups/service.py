@@ -178,7 +178,9 @@ class Backups:
             return await self._dispatcher.planned(plan, caller)
 
         async def work(handle: Handle) -> str:
-            entry = self._inventory.owned(name, Intent.REPLICATE).entry
+            owned = self._inventory.owned(name, Intent.REPLICATE)
+            access.require_own(caller, name, owned.generation)
+            entry = owned.entry
             await handle.phase("send", f"jail {name} to {target}")
             with handle.cancellable():
                 sent = await self._send(entry, target, self._wanted(entry).get(target))

@@ -12,9 +12,10 @@ from jaild.copies.rpc import CopiesServicer, UseCases
 from jaild.engine.build import Engine
 from jaild.jails.build import JailParts
 from jaild.layers.build import LayerParts
+from jaild.transfer.build import TransferParts
 
 
-def build(engine: Engine, layers: LayerParts, jails: JailParts) -> UseCases:
+def build(engine: Engine, layers: LayerParts, jails: JailParts, transfer: TransferParts) -> UseCases:
     """Put the room together. Nothing is started."""
     moments, incoming = Moments(engine, jails.past), Incoming(engine)
     parts = UseCases(
@@ -22,7 +23,7 @@ def build(engine: Engine, layers: LayerParts, jails: JailParts) -> UseCases:
         exports=Exports(engine, jails, moments),
         imports=Imports(engine, layers, jails, incoming),
         uploads=incoming,
-        renames=Renames(engine, jails),
+        renames=Renames(engine, jails, transfer.sole),
     )
     engine.recovery.after_jail(parts.renames.recover)
     engine.services.add(CopiesServicer(parts, engine.messages))

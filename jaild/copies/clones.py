@@ -14,10 +14,11 @@ from functools import partial
 
 from jaild.copies.moments import Moments, When
 from jaild.engine.build import Engine
-from jaild.engine.inventory import JailEntry
+from jaild.engine.inventory import JailEntry, OwnedJail
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.jails.build import JailParts
 from jaild.model import access, layout
+from jaild.model.errors import NotFoundError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import Create, Origin
 from jaild.model.jails.copying import Reach, copied
@@ -80,13 +81,14 @@ class Clones:
             problems=notes,
         )
         creation = Create(spec, stopped, kind="clone", base=past.generation.base, origin=origin)
-        seed = partial(self._seed, original, tag)
+        seed = partial(self._seed, owned, tag, caller)
         return await self._jails.make(name, creation, seed=seed, validate_only=validate_only, caller=caller)
 
-    async def _seed(self, original: str, tag: str, entry: JailEntry, generation: Generation) -> None:
+    async def _seed(self, asked: OwnedJail, tag: str, caller: Caller, entry: JailEntry, generation: Generation) -> None:
         # Nothing is done with the original between its snapshot and the clones of that: a migration, another clone.
+        original = asked.entry.name
         async with self._dispatcher.exclusive(f"jails/{original}"):
-            owned, parts = self._inventory.owned(original, Intent.COPY), (layout.DATA, *generation.spec.volumes)
+            owned, parts = self._still(asked, caller), (layout.DATA, *generation.spec.volumes)
             if not tag:
                 await self._datasets.drop_cloned(owned.entry.dataset)
                 await self._files.flush([owned.entry.folder / path for path in parts])
@@ -97,6 +99,20 @@ class Clones:
                     snapshot = f"{self._inventory.where.part(original, path)}@{tag}"
                     await self._datasets.bring(entry, generation.spec, path, partial(self._clone, snapshot))
         await self._datasets.forget_identity(entry)
+
+    def _still(self, asked: OwnedJail, caller: Caller) -> OwnedJail:
+        """Return the original as it is by now, if it is the same jail, and still the caller's to clone."""
+        name = asked.entry.name
+        owned = self._inventory.owned(name, Intent.COPY)
+        access.require_own(caller, name, owned.generation)
+        if owned.record.uid != asked.record.uid:
+            raise NotFoundError(
+                "JAIL_NOT_FOUND",
+                f"the jail {name} that was to be cloned is gone, and another one has its name",
+                hint="ask again if that one is meant",
+                resource=f"jails/{name}",
+            )
+        return owned
 
     async def _clone(self, snapshot: str, dataset: str, properties: Mapping[str, str]) -> None:
         await self._zfs.clone(snapshot, dataset, properties)

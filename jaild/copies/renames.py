@@ -1,10 +1,12 @@
 """Other names for jails: the jail stays the same one, with its uid, identity, generations, log and history.
 
-    record: its name goes ─► RENAME: one `zfs rename` of all its datasets ─► log, clones' records, record: it is gone
+    record: its name goes ─► RENAME: one `zfs rename` of all its datasets ─► log, record: it is gone
        │ undone                │ asked until it is known
 
-A jail's name is that of its dataset. It must be down, since its mounts lead there, and known under it by no other host:
-replicas lie under the owner's name. After a crash the record says what is left to do (`recover`).
+A jail's name is that of its dataset. It must be down, since its mounts lead there, and known under it by no other host
+that may have it: replicas lie under the owner's name, and who owns a jail is asked and told by its name. A copy that it
+left where it came from is in the way only of its return (`OfferCheck`). After a crash the record says what is
+left to do (`recover`).
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from jaild.model.layers.records import Formerly, JailRecord, decode
 from jaild.model.operation import Operation
 from jaild.model.problems import Plan
 from jaild.model.views import Caller
+from jaild.transfer.sole_owner import SoleOwner
 
 _KEPT = 8  # former names; the oldest are forgotten
 
@@ -43,7 +46,7 @@ class _Attempt(saga.Attempt):
 class Renames:
     """Gives them. The work is done in the jail's queue, and the new name is kept free meanwhile."""
 
-    def __init__(self, engine: Engine, jails: JailParts) -> None:
+    def __init__(self, engine: Engine, jails: JailParts, sole: SoleOwner) -> None:
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
         self._clock = engine.ports.clock
@@ -52,6 +55,7 @@ class Renames:
         self._events = engine.events
         self._sagas = engine.sagas
         self._recovery = engine.recovery
+        self._sole = sole
         self._datasets = jails.datasets
         self._logs = jails.logs
         self._forwarding = jails.forwarding
@@ -65,8 +69,8 @@ class Renames:
     async def rename(self, name: str, new: str, *, validate_only: bool = False, caller: Caller) -> Operation:
         """Give a jail another name.
 
-        `AlreadyExistsError` (JAIL_EXISTS), `FailedPreconditionError` (JAIL_RUNNING, JAIL_HAS_STANDBYS, or why the jail
-        is not this host's).
+        `AlreadyExistsError` (JAIL_EXISTS), `FailedPreconditionError` (JAIL_RUNNING, JAIL_HAS_STANDBYS,
+        FORMER_OWNER_UNTOLD, or why the jail is not this host's).
         """
         names.jail(new)
         duplicate = await self._operations.duplicate(caller, "rename", f"jails/{name}")
@@ -109,16 +113,27 @@ class Renames:
                 hint=f"stop it first: jailctl jail stop {name}",
                 resource=f"jails/{name}",
             )
-        wanted = owned.generation.spec.standby
-        standbys = sorted({*owned.record.standbys, *(wanted.peers if wanted is not None else ())})
-        if standbys:
+        self._require_unknown_elsewhere(owned)
+        return owned
+
+    def _require_unknown_elsewhere(self, owned: OwnedJail) -> None:
+        entry, record = owned.entry, owned.record
+        if standbys := sorted(self._sole.standbys(entry, record)):
             raise FailedPreconditionError(
                 "JAIL_HAS_STANDBYS",
-                f"replicas of jail {name} lie under its name on {', '.join(standbys)}",
+                f"replicas of jail {entry.name} lie under its name on {', '.join(standbys)}",
                 hint="give them up first: configure it without standby, wait until jailctl jail show tells of none",
-                resource=f"jails/{name}",
+                resource=f"jails/{entry.name}",
             )
-        return owned
+        untold = record.failover.untold if record.failover is not None else ()
+        if hosts := sorted({*untold, *self._sole.possible_owners(entry, record)}):
+            raise FailedPreconditionError(
+                "FORMER_OWNER_UNTOLD",
+                f"{', '.join(hosts)} may have jail {entry.name} under its name, and has not been told who owns it",
+                hint="ask again when these hosts can be reached: they are told by themselves; what a migration to one "
+                f"of them left there goes by jailctl jail rm {entry.name} on it",
+                resource=f"jails/{entry.name}",
+            )
 
     async def _prepare(self, attempt: _Attempt) -> None:
         attempt.entry, attempt.record = self._inventory.permitted(attempt.name, Intent.CHANGE)
@@ -155,11 +170,6 @@ class Renames:
         self._inventory.jails.pop(attempt.name, None)
 
     async def _settle(self, attempt: _Attempt) -> None:
-        for other in self._inventory.jails.values():
-            record = other.record
-            if record is not None and record.cloned_from == attempt.entry.dataset:
-                record = msgspec.structs.replace(record, cloned_from=attempt.renamed.dataset)
-                await self._datasets.write(other, record)
         await self._finish(attempt.renamed, attempt.name)
 
     async def _finish(self, entry: JailEntry, former: str) -> None:

@@ -327,9 +327,19 @@ class JailDatasets:
         """
         await self._deleted.remember(entry)
         await self.destroy_all(entry.dataset)
-        if entry.record is not None and entry.record.cloned_from:
+        for dataset in self._originals(entry.record.cloned_from if entry.record is not None else ""):
             with suppress(NotFoundError):
-                await self.drop_cloned(entry.record.cloned_from)
+                await self.drop_cloned(dataset)
+
+    def _originals(self, dataset: str) -> set[str]:
+        """Return what may be the dataset by now that a clone's record names; its jail may have got another name."""
+        records = [(each.dataset, each.record) for each in self._inventory.jails.values() if each.record is not None]
+        renamed = {
+            now
+            for now, record in records
+            if any(self._inventory.where.jail(former.name) == dataset for former in record.formerly)
+        }
+        return {dataset} | renamed if dataset else set()
 
     async def destroy_all(self, dataset: str) -> None:
         """Destroy a dataset of a jail, with all that is below it, as `destroy` does."""

@@ -346,11 +346,16 @@ class ReplicaStore:
 
     async def ownership(self, jail: str, uid: str) -> Known:
         """Return what this host has of a jail, or remembers of one that was deleted here."""
-        entry = self._inventory.jails.get(jail)
-        record = entry.record if entry is not None else None
-        here = known_of(self._inventory, record) if record is not None and record.uid == uid else Known()
+        record = self._record(jail, uid)
+        here = known_of(self._inventory, record) if record is not None else Known()
         gone = self._deleted.known(uid)
         return gone if gone is not None and gone.epoch > here.epoch else here
+
+    def _record(self, jail: str, uid: str) -> JailRecord | None:
+        """Return the record of a jail, also if it has got another name here: who asks cannot know that."""
+        named = self._inventory.jails.get(jail)
+        entries = [*([named] if named is not None else []), *self._inventory.jails.values()]
+        return next((e.record for e in entries if e.record is not None and e.record.uid == uid), None)
 
     async def clear_left(self, dataset: str) -> bool:
         """Destroy a dataset without a record if it is what a crash left of a first round; tell and say if it was.

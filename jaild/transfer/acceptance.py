@@ -104,7 +104,7 @@ class OfferCheck:
         """As `examine`, for a replica: it may have an address of another jail as long as it is not started."""
         _offered(offer)
         missing, problems = self._layers(offer)
-        problems += await self._kernel(offer)
+        problems += [*self._by_other_names(offer), *await self._kernel(offer)]
         states = await self._states(await self._here(offer))
         problems += await self._space(offer, missing, states)
         return Acceptance(problems=tuple(problems), missing_layers=tuple(missing), datasets=tuple(states))
@@ -142,7 +142,20 @@ class OfferCheck:
                 )
             ]
         entry = self._inventory.jails.get(offer.jail.name)
-        return [] if entry is None else self._continuable(entry, offer)
+        return self._by_other_names(offer) if entry is None else self._continuable(entry, offer)
+
+    def _by_other_names(self, offer: Offer) -> list[Problem]:
+        """Return the refusal of a jail of which there is a copy here from before it was renamed: it is there once."""
+        host = self._inventory.host_name
+        return [
+            _error(
+                "JAIL_HAS_OTHER_NAME",
+                f"{host} has a copy of jail {offer.jail.name} as {name}, from before it was renamed",
+                f"delete that copy, then ask again: jailctl --context {host} jail rm {name}",
+            )
+            for name, entry in self._inventory.jails.items()
+            if entry.record is not None and entry.record.uid == offer.jail.uid and name != offer.jail.name
+        ]
 
     def _continuable(self, entry: JailEntry, offer: Offer) -> list[Problem]:
         record = entry.record

@@ -201,7 +201,7 @@ class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     removed_guids: tuple[int, ...] = ()  # of replicas' snapshots of volumes that were removed: replicas lose those, too
     restoring: Restoring | None = None  # its owner's, as `staged`
     formerly: tuple[Formerly, ...] = ()  # names that it had on this host, the newest last
-    cloned_from: str = ""  # on the host where it was made as a clone: the original's own dataset
+    cloned_from: str = ""  # on the host where it was made as a clone: the original's own dataset, as that was called
     salvaged: str = ""  # when, and how much is lost, if it came file by file from a pool that could not be read whole
     schema: int = SCHEMA
 

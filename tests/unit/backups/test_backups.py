@@ -12,6 +12,7 @@ import pytest
 
 from jaild.adapters.backups.directory import DirectoryVault
 from jaild.adapters.backups.pool import PoolVault
+from jaild.model.access import Role
 from jaild.model.backups.targets import Directory, Ssh, TargetSettings
 from jaild.model.errors import JaildError, UnavailableError
 from jaild.model.jails.spec import Backup, Keep, Volume
@@ -206,4 +207,20 @@ async def test_a_stream_that_was_changed_in_its_folder_is_found_before_anything_
         path.write_text("{")
     with pytest.raises(JaildError, match="BACKUP_DAMAGED"):
         await DirectoryVault(Directory(path=quick_path / "v")).lineages()
+    await host.stop()
+
+
+async def test_a_jail_that_has_become_another_teams_while_its_backup_waited_is_not_sent_for_the_first(
+    make: Make,
+) -> None:
+    host = await furnish(make("alpha"))
+    await create(host, WITH)
+    product = msgspec.structs.replace(caller(), roles=frozenset({Role.PRODUCT}), apps=frozenset({"web"}))
+    entry = host.core.inventory.jails["web"]
+    async with host.core.dispatcher.exclusive("backups/vault"):
+        asked = await host.core.use_cases.backups.back_up("web", "vault", validate_only=False, caller=product)
+        assert entry.generation is not None
+        entry.generation = msgspec.structs.replace(entry.generation, release="mail/1")
+    assert reason_of(await host.end_of(asked)) == "APP_REQUIRED"
+    assert await listed(host) == []
     await host.stop()

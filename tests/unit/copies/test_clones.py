@@ -198,3 +198,27 @@ async def test_a_product_team_clones_its_own_jails_only(host: FakeHost) -> None:
     with pytest.raises(PermissionDeniedError) as refused:
         await cloned(host, who=other)
     assert refused.value.reason == "APP_REQUIRED"
+
+
+async def test_a_jail_that_has_become_another_teams_while_its_clone_waited_is_not_cloned(host: FakeHost) -> None:
+    await host.add_release("mail/1")
+    clones, team = host.core.use_cases.copies.clones, frozenset({"web"})
+    product = msgspec.structs.replace(caller(), roles=frozenset({Role.PRODUCT}), apps=team)
+    entry = host.core.inventory.jails["web"]
+    async with host.core.dispatcher.exclusive("jails/web"):
+        asked = await clones.clone("web", "copy", reach=Reach(without_network=True), caller=product)
+        assert entry.generation is not None
+        entry.generation = msgspec.structs.replace(entry.generation, release="mail/1")  # as a deploy leaves it
+    assert asking.reason_of(await host.end_of(asked)) == "APP_REQUIRED"
+    assert "copy" not in host.core.inventory.jails
+    assert not [s for s in await host.zfs.snapshots(entry.dataset, recursive=True) if s.purpose == CLONE]
+
+
+async def test_another_jail_that_has_got_the_originals_name_meanwhile_is_not_cloned(host: FakeHost) -> None:
+    clones, entry = host.core.use_cases.copies.clones, host.core.inventory.jails["web"]
+    async with host.core.dispatcher.exclusive("jails/web"):
+        asked = await clones.clone("web", "copy", reach=Reach(without_network=True), caller=caller())
+        assert entry.record is not None
+        entry.record = msgspec.structs.replace(entry.record, uid="another")
+    assert asking.reason_of(await host.end_of(asked)) == "JAIL_NOT_FOUND"
+    assert "copy" not in host.core.inventory.jails

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -14,6 +16,10 @@ from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.hosts import asking, invariants
 from tests.hosts.asking import SPEC as WEB
+from tests.hosts.cutoff import back, replaced
+from tests.hosts.invariants import records
+from tests.hosts.migrating import two_hosts
+from tests.hosts.standbys import record, rounds, stop
 
 SPEC = msgspec.structs.replace(WEB, volumes={"db": Volume(path="/var/lib/db")})
 
@@ -126,3 +132,55 @@ async def test_what_a_crash_interrupts_is_gone_on_with(host: FakeHost) -> None:
     record = host.core.use_cases.jails.get("web").record
     assert record is not None
     assert record.formerly == ()
+
+
+async def test_a_jail_that_was_taken_over_keeps_its_name_until_its_former_owner_has_been_told(quick_path: Path) -> None:
+    alpha, beta, gamma = await replaced(quick_path)
+    assert asking.reason_of(await asking.ended(beta, beta.core.use_cases.jails.stop("web", caller=caller()))) == ""
+    plain = msgspec.structs.replace(asking.active(beta).spec, standby=None)
+    assert asking.reason_of(await asking.configure(beta, plain)) == ""
+    await rounds(beta)
+    assert (await record(beta)).standbys == ()
+    with pytest.raises(FailedPreconditionError, match="alpha may have jail web") as refused:
+        await renamed(beta)
+    assert refused.value.reason == "FORMER_OWNER_UNTOLD"
+    await back(alpha)
+    await beta.quiet()
+    assert asking.reason_of(await renamed(beta)) == ""
+    assert await invariants.unsafe((alpha, beta, gamma), "web") == []
+    await stop((alpha, beta, gamma))
+
+
+async def test_a_former_owner_hears_of_a_jail_that_has_another_name_by_now(host: FakeHost) -> None:
+    await made(host)
+    kept = host.core.use_cases.jails.get("web").record
+    assert kept is not None
+    await renamed(host)
+    known = await host.core.rooms.replication.replica_store.ownership("web", kept.uid)
+    assert (known.owner, known.epoch) == (kept.owner, kept.epoch)
+
+
+async def test_a_renamed_jail_goes_back_only_when_the_copy_by_its_former_name_is_gone(quick_path: Path) -> None:
+    beta, alpha = await two_hosts(quick_path, back=True)
+    await asking.ended(beta, beta.core.use_cases.jails.stop("web", caller=caller()))
+    assert asking.reason_of(await renamed(beta)) == ""
+    assert asking.reason_of(await to(beta, alpha)) == "PLAN_REFUSED"
+    assert (await records(alpha)).keys() == {"web"}
+    assert asking.reason_of(await asking.delete(alpha)) == ""
+    assert asking.reason_of(await to(beta, alpha)) == ""
+    assert (await records(alpha)).keys() == {"shop"}
+    await stop((alpha, beta))
+
+
+async def to(source: FakeHost, target: FakeHost) -> Operation:
+    migrations = source.core.use_cases.migrations
+    asked = migrations.migrate(
+        "shop",
+        target.name,
+        max_downtime=10.0,
+        proceed_over_budget=True,
+        etag="",
+        validate_only=False,
+        caller=caller(),
+    )
+    return await asking.ended(source, asked)
