@@ -87,11 +87,11 @@ class HostRollout:
         found = (jails[step.jail] for step in rollout.steps if step.jail in jails)
         return [
             JailRuns(
-                name=_short(jail.name),
+                name=plain.short(jail.name),
                 generation=jail.generation,
-                base=_short(jail.base),
+                base=plain.short(jail.base),
                 base_guid=guids.of(jail.base),
-                release=_short(jail.release),
+                release=plain.short(jail.release),
                 release_guid=guids.of(jail.release),
             )
             for jail in found
@@ -121,7 +121,7 @@ class HostRollout:
         return Look(
             state=state,
             back=back,
-            rollout=_short(rollout.name) if rollout is not None else "",
+            rollout=plain.short(rollout.name) if rollout is not None else "",
             jails=len(steps),
             moved=len(moved),
             failed=len(failed),
@@ -192,7 +192,7 @@ def _jail_plan(step: Any) -> JailPlan:
     problems = [plain.data(problem) for problem in step.problems]
     told = [f"{each['severity']} {each['code']}: {each.get('message', '')}" for each in problems]
     return JailPlan(
-        name=_short(step.jail),
+        name=plain.short(step.jail),
         wave=step.wave,
         before=step.before,
         target=step.target,
@@ -220,7 +220,7 @@ def _jails(api: Api) -> dict[str, Any]:
 def _ailing(jails: Mapping[str, Any]) -> tuple[str, ...]:
     unhealthy = jails_pb2.HealthStatus.STATE_UNHEALTHY
     ill = (jail for jail in jails.values() if jail.state in _DOWN or jail.health.state == unhealthy)
-    return tuple(sorted(_short(jail.name) for jail in ill))
+    return tuple(sorted(plain.short(jail.name) for jail in ill))
 
 
 def _health(jails: list[Any], now: float) -> tuple[float | None, str]:
@@ -228,7 +228,7 @@ def _health(jails: list[Any], now: float) -> tuple[float | None, str]:
     well = _FOREVER
     for jail in jails:
         if jail.state == _JAIL.STATE_CRASH_LOOP:
-            return None, f"{_short(jail.name)}: {jail.message}"
+            return None, f"{plain.short(jail.name)}: {jail.message}"
         if jail.state == _JAIL.STATE_STOPPED:  # it is not to run: there is nothing to watch
             continue
         has_checks = jail.HasField("health")
@@ -248,7 +248,7 @@ def _first(failed: list[Any]) -> _Why:
         return {}
     step = failed[0]
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-    return {"reason": step.reason, "message": f"{_short(step.jail)}: {step.message}{more}", "hint": step.hint}
+    return {"reason": step.reason, "message": f"{plain.short(step.jail)}: {step.message}{more}", "hint": step.hint}
 
 
 def _why(error: grpc.RpcError | OperationError) -> _Why:
@@ -281,7 +281,3 @@ class _Guids:
             layer = _layer(self._api, name)
             self._known[name] = layer.guid if layer is not None else 0
         return self._known[name]
-
-
-def _short(name: str) -> str:
-    return name.partition("/")[2].replace("/releases/", "/")

@@ -13,6 +13,7 @@ from jaild.model.quantity import count
 from jaild.model.replication.policy import moment
 from jaild.model.rollouts.decision import IN_FLIGHT, MemberState, RolloutState
 from jaild.model.rollouts.fleet import FleetRollout, HostStep, Word
+from jaild.salt import plain
 from jaild.salt.rollout.messages import HostPlan, JailRuns
 from jaild.salt.rollout.planning import Planned
 
@@ -188,7 +189,7 @@ def _host_plan(step: HostStep, made: HostPlan) -> dict[str, Any]:
     jails = made.jails
     told: dict[str, Any] = {"group": step.group} if step.group else {}
     told["jails"] = {
-        jail.name: f"{_short(jail.before)} -> {_short(jail.target)}" if not jail.refused else "stays out"
+        jail.name: f"{plain.short(jail.before)} -> {plain.short(jail.target)}" if not jail.refused else "stays out"
         for jail in jails
     }
     problems = {jail.name: [*jail.problems] for jail in jails if jail.problems}
@@ -254,7 +255,3 @@ def _line(step: HostStep, now: float) -> Iterator[str]:
     since = f" for {now - step.began:.0f} s" if step.state in IN_FLIGHT and step.began else ""
     jails = f", {step.jails_moved} of {count(step.jails, 'jail')}" if step.state is MemberState.CHANGING else ""
     yield f"{step.name}{place} {step.state.value}{since}{jails}{why}" + (f" -- {step.hint}" if step.hint else "")
-
-
-def _short(name: str) -> str:
-    return name.partition("/")[2].replace("/releases/", "/")
