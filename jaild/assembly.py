@@ -21,6 +21,7 @@ from jaild import config as configuration
 from jaild import daemon, ownlog
 from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ociimages import OciImages
+from jaild.adapters.archives.skopeo import SkopeoRegistries
 from jaild.adapters.backups.making import VaultAdapters
 from jaild.adapters.files.ballast import Ballast
 from jaild.adapters.files.host import HostFiles
@@ -117,7 +118,8 @@ def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runt
         file_trees=HostFileTrees(),
         jail_trees=HostJailTrees(),
         archives=archives,
-        images=OciImages(archives),
+        images=OciImages(archives, room=room),
+        registries=SkopeoRegistries(processes, config.registries, room=room),
         userland=FreebsdUserland(processes, config.repositories),
         foreign=HostForeign(processes),
         store=store,

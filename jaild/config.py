@@ -18,6 +18,8 @@ from jaild.model.access import Grant
 from jaild.model.backups.targets import TargetSettings
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails.logparts import Rotation
+from jaild.model.layers import registry
+from jaild.model.layers.registry import Registry
 from jaild.model.policy import on_host
 from jaild.model.sinks.settings import SinkSettings
 from jaild.ownlog import Log
@@ -61,6 +63,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tracing: dict[Annotated[str, msgspec.Meta(pattern="^OTEL_")], str] = {}  # OpenTelemetry's; none: no traces
     grants: dict[str, Grant] = {}  # what a client certificate's name may do
     peers: dict[str, PeerAddress] = {}  # hosts that jails are moved to and from, by their names
+    registries: dict[str, Registry] = {}  # HOST[:PORT][/PATH] that images are pulled from and pushed to
     event_sinks: dict[str, SinkSettings] = {}  # where events are sent to
     backups: dict[str, TargetSettings] = {}  # where backups of jails may be sent to
     network: Network = Network()  # what this host offers its jails
@@ -71,7 +74,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     system_calls: bool = True  # FreeBSD: mounts, jails, sysctls by system calls, not by mount(8), jls(8) ...
 
     def __post_init__(self) -> None:
-        """Refuse what is no name of an event sink."""
+        """Refuse what is no name of an event sink, or no registry."""
+        for prefix in self.registries:
+            try:
+                registry.require_prefix(prefix)
+            except ValueError as error:
+                raise ValueError(f"registries: {error}") from None
         for name in self.event_sinks:
             try:
                 names.event_sink(name)

@@ -35,6 +35,7 @@ from jaild.ports.jailtrees import JailTrees
 from jaild.ports.outside import Outside
 from jaild.ports.peer import Peers
 from jaild.ports.probe import HostProbe
+from jaild.ports.registries import ImageRegistries
 from jaild.ports.runtime import Runtime
 from jaild.ports.salvage import FileTrees
 from jaild.ports.sinks import Sinks
@@ -56,6 +57,7 @@ class Ports:
     jail_trees: JailTrees
     archives: Archives
     images: Images
+    registries: ImageRegistries
     userland: Userland
     foreign: ForeignHost
     store: Store

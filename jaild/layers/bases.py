@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from jaild.engine.build import Engine
 from jaild.engine.concurrency import undo_on_error
 from jaild.engine.operations import Handle
+from jaild.layers import pulls
+from jaild.layers.images import ImageImport
+from jaild.layers.pulls import Pulls
 from jaild.layers.removal import LayerKind, LayerRemoval
 from jaild.layers.sealing import BaseSealing, Sealer, Source
-from jaild.model import quantity
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.layers import distset, ociimage
+from jaild.model.layers import distset, ociimage, registry
 from jaild.model.layers.archive import Listing, base_policy
-from jaild.model.layers.ociimage import Platform
-from jaild.model.layers.osversion import OsVersion
+from jaild.model.layers.registry import Found
 from jaild.model.operation import Operation
 from jaild.model.problems import Plan
 from jaild.model.views import BaseView, Caller
@@ -29,7 +30,7 @@ _MOUNTS = "a daemon with a mount namespace of its own (--embedded) sees no mount
 class Bases:
     """The bases of this host."""
 
-    def __init__(self, engine: Engine, sealer: Sealer, sealing: BaseSealing, images: ImageImport) -> None:
+    def __init__(self, engine: Engine, sealer: Sealer, sealing: BaseSealing, found: Pulls) -> None:
         self._inventory = engine.inventory
         self._removal = LayerRemoval(
             engine,
@@ -47,7 +48,8 @@ class Bases:
             ),
         )
         self._sealing = sealing
-        self._images = images
+        self._pulls = found
+        self._images = ImageImport(engine, sealing, found)
         self._archives = engine.ports.archives
         self._files = engine.ports.files
         self._dispatcher = engine.dispatcher
@@ -145,6 +147,40 @@ class Bases:
 
         return await self._dispatcher.submit(f"bases/{base_id}", "import", caller, work)
 
+    async def import_image(
+        self, base_id: str, image: str, *, sha256: str = "", validate_only: bool = False, caller: Caller
+    ) -> Operation:
+        """Pull an image from a registry and import it. `sha256`: its manifest's, if it must be that one.
+
+        Raises as `Pulls.find` for a plan; else the operation ends so.
+        """
+        target = f"bases/{base_id}"
+        duplicate = await self._operations.duplicate(caller, "import", target)
+        if duplicate is not None:
+            return duplicate
+        self._sealing.require_new(base_id)
+
+        async def plan() -> tuple[Found, Plan]:
+            found = await self._pulls.find(image)
+            registry.require_digest(found, sha256)
+            ociimage.require_platform(found.platform, await self._pulls.platform())
+            return found, pulls.plan(
+                "import", target, found, "check every entry, unpack it into a new dataset", "seal it"
+            )
+
+        if validate_only:
+            return await self._dispatcher.planned((await plan())[1], caller)
+
+        async def work(handle: Handle) -> str:
+            self._sealing.require_new(base_id)
+            with handle.cancellable():
+                await handle.phase("resolve", image)
+                found, planned = await plan()
+                handle.note(plan=planned)
+                return await self._images.from_registry(handle, base_id, found)
+
+        return await self._dispatcher.submit(target, "import", caller, work)
+
     async def _require_something(self, source: Path, path: str) -> None:
         """Raise `InvalidArgumentError` (PATH_NOT_FOUND) unless the daemon sees something there."""
         hint = "give the daemon's own path, or stream the archive instead"
@@ -202,64 +238,3 @@ def _plan(base_id: str, first: str) -> Plan:
     """Return the plan of an import: what comes is looked at when it is there."""
     steps = (first, "check every entry: what is wrong with it is known then", "unpack it into a new dataset", "seal it")
     return Plan(kind="import", target=f"bases/{base_id}", steps=steps)
-
-
-class ImageImport:
-    """Imports OCI images."""
-
-    def __init__(self, engine: Engine, sealing: BaseSealing) -> None:
-        self._images = engine.ports.images
-        self._archives = engine.ports.archives
-        self._files = engine.ports.files
-        self._runtime = engine.ports.runtime
-        self._sealing = sealing
-        self._staging = engine.place.staging
-
-    @staticmethod
-    def is_layout(names: Iterable[bytes]) -> bool:
-        """Tell by the names at the top whether it is a layout."""
-        return {ociimage.LAYOUT.encode(), ociimage.INDEX.encode()} <= set(names)
-
-    @staticmethod
-    def require_none(reference: str, what: str) -> None:
-        """Raise `InvalidArgumentError` (NOT_AN_IMAGE) if an image was named, and this is none."""
-        if reference:
-            raise InvalidArgumentError(
-                "NOT_AN_IMAGE", f"{what} is no OCI layout, and has no image {reference!r}", hint="name none"
-            )
-
-    async def from_archive(
-        self, handle: Handle, base_id: str, archive: Path, listing: Listing, sha256: str, reference: str
-    ) -> str:
-        """Import from a tar of a layout that was checked."""
-        folder = self._staging / handle.id
-        try:
-            await self._files.make_folder(folder)
-            await handle.phase("unpack", "the layout")
-            await self._archives.extract(archive, folder, listing)
-            return await self.from_layout(handle, base_id, folder, reference, sha256=sha256)
-        finally:
-            await self._files.remove(folder)
-
-    async def from_layout(self, handle: Handle, base_id: str, layout: Path, reference: str, *, sha256: str = "") -> str:
-        """Import from a layout folder. Its sha256, if none is given, is that of the image's manifest."""
-        await handle.phase("check", "checking every blob")
-        facts = await self._runtime.facts()
-        wanted = Platform(architecture=ociimage.machine(facts.machine), os=facts.family.value)
-        image = await self._images.open(layout, reference=reference, wanted=wanted)
-        await handle.phase("unpack", quantity.count(len(image.layers), "layer"))
-
-        def progress(done: int, total: int) -> None:
-            handle.progress(done, bytes_total=total)
-
-        async def unpack(tree: Path) -> Extracted:
-            notes = await self._images.unpack(image, tree, progress=progress)
-            listing = await self._archives.verify_tree(tree, base_policy())
-            told = f"OCI image of {quantity.count(len(image.layers), 'layer')}, manifest sha256:{image.digest}"
-            return Extracted(files=listing.files, size=listing.size, notes=(told, *notes))
-
-        def look(system: OsVersion) -> None:
-            found = Platform(architecture=ociimage.machine(system.machine), os=system.family.value)
-            ociimage.require_platform(found, wanted)
-
-        return await self._sealing.seal(handle, base_id, unpack, Source(sha256=sha256 or image.digest, look=look))

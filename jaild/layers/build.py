@@ -8,12 +8,14 @@ from jaild.engine.build import Engine
 from jaild.engine.recovery import Resume, Stage
 from jaild.layers.arrivals import Arrivals
 from jaild.layers.base_builds import BaseMaking
-from jaild.layers.bases import Bases, ImageImport
+from jaild.layers.bases import Bases
 from jaild.layers.build_steps import BuildLogs, BuildSteps
 from jaild.layers.builds import BuildPlanner, Builds
 from jaild.layers.channels import Channels
 from jaild.layers.contents import LayerContents
 from jaild.layers.fetching import BaseFetch
+from jaild.layers.publishing import Publishing
+from jaild.layers.pulls import Pulls
 from jaild.layers.recovery import LayerRecovery
 from jaild.layers.releases import Releases
 from jaild.layers.rpc import (
@@ -42,6 +44,7 @@ class LayerParts:
     base_making: BaseMaking
     fetch: BaseFetch
     releases: Releases
+    publishing: Publishing
     builds: Builds
 
 
@@ -49,18 +52,19 @@ def build(engine: Engine) -> LayerParts:
     """Put the room together. Nothing is started."""
     ports, place = engine.ports, engine.place
     sealer, sandbox = Sealer(ports.zfs, ports.files), BuildSandbox(ports.runtime)
-    sealing, contents = BaseSealing(engine, sealer), LayerContents(engine)
+    sealing, contents, pulls = BaseSealing(engine, sealer), LayerContents(engine), Pulls(engine)
     arrivals, sharing = Arrivals(engine, sealer), LayerSharing(engine.inventory, ports.zfs, sealer)
     parts = LayerParts(
         sealer=sealer,
         arrivals=arrivals,
         sandbox=sandbox,
         contents=contents,
-        bases=Bases(engine, sealer, sealing, ImageImport(engine, sealing)),
+        bases=Bases(engine, sealer, sealing, pulls),
         channels=Channels(engine),
         base_making=BaseMaking(engine, sealing),
         fetch=BaseFetch(engine, arrivals, sealing),
-        releases=Releases(engine, sealer),
+        releases=Releases(engine, sealer, pulls),
+        publishing=Publishing(engine, pulls),
         builds=Builds(
             engine,
             BuildPlanner(engine.inventory, ports.runtime, ports.files),
@@ -74,8 +78,8 @@ def build(engine: Engine) -> LayerParts:
     engine.recovery.at(Stage.LAYERS, recovery.destroy_unsealed)
     engine.recovery.resumes(Resume.LAYERS, contents.begin)
     engine.events.on_event.append(contents.heard)
-    bases = BasesServicer(parts.bases, parts.fetch, engine.messages)
-    apps = AppsServicer(parts.releases, engine.messages)
+    bases = BasesServicer(parts.bases, parts.fetch, parts.publishing, engine.messages)
+    apps = AppsServicer(parts.releases, parts.publishing, engine.messages)
     engine.services.add(bases)
     engine.services.show("bases", bases.shown)
     engine.services.add(ChannelsServicer(parts.channels))

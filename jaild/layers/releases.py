@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from jaild.engine.build import Engine
 from jaild.engine.operations import Handle
+from jaild.layers import pulls
+from jaild.layers.pulls import Pulls
 from jaild.layers.removal import LayerKind, LayerRemoval
 from jaild.layers.sealing import Sealer
-from jaild.model import access, layout, names
+from jaild.model import access, layout, names, quantity
 from jaild.model.errors import AlreadyExistsError, NotFoundError
+from jaild.model.jails import specfile
 from jaild.model.layers import manifest as manifestcheck
+from jaild.model.layers import registry
 from jaild.model.layers.archive import release_policy
 from jaild.model.layers.records import Manifest, ReleaseRecord
+from jaild.model.layers.registry import Found
 from jaild.model.operation import Operation
 from jaild.model.problems import Plan
 from jaild.model.views import Caller, ReleaseView
+from jaild.ports.archives import Difference, Extracted, Progress
 from jaild.ports.files import Spooled
+from jaild.ports.images import Image
 
 
 class Releases:
     """The releases of this host."""
 
-    def __init__(self, engine: Engine, sealer: Sealer) -> None:
+    def __init__(self, engine: Engine, sealer: Sealer, found: Pulls) -> None:
+        self._pulls = found
+        self._images = engine.ports.images
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
         self._sealer = sealer
@@ -123,35 +133,34 @@ class Releases:
         listing = await self._archives.verify(spooled.path, release_policy())
         await handle.phase("unpack")
 
-        def progress(done: int, total: int) -> None:
-            handle.progress(done, bytes_total=total)
+        async def unpack(tree: Path) -> Difference:
+            if parent:
+                staging = self._staging / handle.id
+                return await self._archives.extract_difference(
+                    spooled.path, tree, listing, staging=staging, progress=_progress(handle)
+                )
+            return _whole(await self._archives.extract(spooled.path, tree, listing, progress=_progress(handle)))
+
+        record = ReleaseRecord(app=app, version=version, manifest=manifest, sha256=spooled.sha256, parent=parent)
+        return await self._seal(handle, record, unpack)
+
+    async def _seal(
+        self, handle: Handle, record: ReleaseRecord, unpack: Callable[[Path], Awaitable[Difference]]
+    ) -> str:
+        """Fill a new dataset, or a clone of the parent, by `unpack`, and seal it as what `record` says."""
+        app, version, parent = record.app, record.version, record.parent
 
         async def fill(folder: Path) -> ReleaseRecord:
             tree = folder / layout.TREE
-            if parent:
-                staging = self._staging / handle.id
-                difference = await self._archives.extract_difference(
-                    spooled.path, tree, listing, staging=staging, progress=progress
-                )
-                files, total, added, notes = difference.files, difference.size, difference.added, difference.notes
-            else:
-                extracted = await self._archives.extract(spooled.path, tree, listing, progress=progress)
-                files, total, added, notes = extracted.files, extracted.size, extracted.size, extracted.notes
+            made = await unpack(tree)
             await self._files.make_folder(tree / "etc")  # what a generation's own configuration is mounted on
             await handle.phase(layout.SEALING, "reading libraries")
-            handle.facts(files=files, size_bytes=total, added_bytes=added, shared_bytes=max(0, total - added))
-            if notes:
-                handle.facts(notes="; ".join(notes))
-            return ReleaseRecord(
-                app=app,
-                version=version,
-                manifest=manifest,
-                sha256=spooled.sha256,
-                parent=parent,
-                pushed=self._clock.now(),
-                files=files,
-                size=total,
-                added=added,
+            shared = max(0, made.size - made.added)
+            handle.facts(files=made.files, size_bytes=made.size, added_bytes=made.added, shared_bytes=shared)
+            if made.notes:
+                handle.facts(notes="; ".join(made.notes))
+            return msgspec.structs.replace(
+                record, pushed=self._clock.now(), files=made.files, size=made.size, added=made.added
             )
 
         origin = self._inventory.release(f"{app}/{parent}").dataset if parent else ""
@@ -161,8 +170,84 @@ class Releases:
         self._inventory.releases[f"{app}/{version}"] = layer
         handle.facts(used_bytes=layer.used)
         target = f"apps/{app}/releases/{version}"
-        await self._events.emit("release.sealed", target, f"guid {layer.guid}", sha256=spooled.sha256)
+        await self._events.emit("release.sealed", target, f"guid {layer.guid}", sha256=record.sha256)
         return target
+
+    async def pull(
+        self,
+        app: str,
+        version: str,
+        image: str,
+        *,
+        sha256: str,
+        parent: str,
+        manifest: Manifest | None,
+        validate_only: bool = False,
+        caller: Caller,
+    ) -> Operation:
+        """Pull an image from a registry and seal it as a release; without `manifest` by the one that it brings.
+
+        Raises as `Pulls.find` and IMAGE_WITHOUT_MANIFEST for a plan; else the operation ends so.
+        """
+        target = f"apps/{app}/releases/{version}"
+        duplicate = await self._operations.duplicate(caller, "push", target)
+        if duplicate is not None:
+            return duplicate
+        names.release(f"{app}/{version}")
+        self._require_new(app, version)
+        if parent:
+            self._inventory.release(f"{app}/{parent}")
+
+        async def plan() -> tuple[Found, Manifest, Plan]:
+            found = await self._pulls.find(image)
+            registry.require_digest(found, sha256)
+            registry.require_release_platform(found, await self._pulls.platform())
+            own = manifest or _brought(found)
+            manifestcheck.require(own)
+            unpack = f"write what differs from {app}/{parent} into a clone of it" if parent else "unpack it"
+            return found, own, pulls.plan("push", target, found, "check every entry", unpack, "seal it")
+
+        if validate_only:
+            return await self._dispatcher.planned((await plan())[2], caller)
+
+        async def work(handle: Handle) -> str:
+            self._require_new(app, version)
+            with handle.cancellable():
+                await handle.phase("resolve", image)
+                found, own, planned = await plan()
+                handle.note(plan=planned)
+                record = ReleaseRecord(
+                    app=app,
+                    version=version,
+                    manifest=own,
+                    sha256=found.digest,
+                    parent=parent,
+                    image=str(found.reference),
+                )
+                async with self._pulls.pulled(handle, found) as pulled:
+                    return await self._seal_image(handle, record, pulled)
+
+        return await self._dispatcher.submit(target, "push", caller, work)
+
+    async def _seal_image(self, handle: Handle, record: ReleaseRecord, image: Image) -> str:
+        policy = release_policy()
+        await handle.phase("unpack", quantity.count(len(image.layers), "layer"))
+
+        async def unpack(tree: Path) -> Difference:
+            if not record.parent:
+                notes = await self._images.unpack(image, tree, policy, progress=_progress(handle))
+                listing = await self._archives.verify_tree(tree, policy)
+                return _whole(Extracted(files=listing.files, size=listing.size, notes=(*notes, *listing.notes)))
+            staging = self._staging / handle.id
+            try:
+                await self._files.make_folder(staging)
+                notes = await self._images.unpack(image, staging, policy, progress=_progress(handle))
+                listing = await self._archives.verify_tree(staging, policy)
+                return await self._archives.match_tree(staging, tree, replace(listing, notes=(*notes, *listing.notes)))
+            finally:
+                await self._files.remove(staging)
+
+        return await self._seal(handle, record, unpack)
 
     def _require_new(self, app: str, version: str) -> None:
         if f"{app}/{version}" in self._inventory.releases:
@@ -196,3 +281,30 @@ class Releases:
         app = key.partition("/")[0]
         if not any(other.startswith(f"{app}/") for other in self._inventory.releases):
             await self._zfs.destroy(self._inventory.where.app(app))
+
+
+def _progress(handle: Handle) -> Progress:
+    def progress(done: int, total: int) -> None:
+        handle.progress(done, bytes_total=total)
+
+    return progress
+
+
+def _whole(extracted: Extracted) -> Difference:
+    """Return what was unpacked as the difference from nothing."""
+    return Difference(
+        files=extracted.files,
+        size=extracted.size,
+        added=extracted.size,
+        unchanged=0,
+        written=extracted.files,
+        adjusted=0,
+        removed=0,
+        notes=extracted.notes,
+    )
+
+
+def _brought(found: Found) -> Manifest:
+    if not found.release_manifest:
+        raise registry.no_manifest(found)
+    return specfile.parse_manifest(found.release_manifest, f"{registry.MANIFEST} of {found.reference}")

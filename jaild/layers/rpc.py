@@ -15,6 +15,7 @@ from jaild.layers.bases import Bases
 from jaild.layers.builds import Builds
 from jaild.layers.channels import Channels
 from jaild.layers.fetching import BaseFetch
+from jaild.layers.publishing import Publishing
 from jaild.layers.releases import Releases
 from jaild.layers.sharing import LayerSharing
 from jaild.model import access
@@ -53,9 +54,10 @@ class BasesServicer:
 
     service = Service("jaild.v1.Bases", bases_pb2_grpc.add_BasesServicer_to_server)
 
-    def __init__(self, bases: Bases, fetch: BaseFetch, messages: OperationMessages) -> None:
+    def __init__(self, bases: Bases, fetch: BaseFetch, publishing: Publishing, messages: OperationMessages) -> None:
         self._bases = bases
         self._fetch = fetch
+        self._publishing = publishing
         self._messages = messages
 
     def shown(self, name: str) -> bases_pb2.Base:
@@ -98,12 +100,25 @@ class BasesServicer:
 
         async def from_peer(chunks: AsyncIterator[bytes]) -> Operation:
             await _require_none(chunks, "peer")
-            _require_alone(header)
+            _require_alone(header, "peer", "PEER_NOT_ALONE")
             return await self._fetch.fetch(
                 base, header.peer, sha256=header.sha256, validate_only=header.validate_only, caller=caller
             )
 
-        use_case = from_peer if header.peer else from_path if header.path else from_chunks
+        async def from_registry(chunks: AsyncIterator[bytes]) -> Operation:
+            await _require_none(chunks, "registry_image")
+            _require_alone(header, "registry_image", "IMAGE_NOT_ALONE")
+            return await self._bases.import_image(
+                base,
+                header.registry_image,
+                sha256=header.sha256,
+                validate_only=header.validate_only,
+                caller=caller,
+            )
+
+        use_cases = {"peer": from_peer, "registry_image": from_registry, "path": from_path}
+        named = [use_case for field, use_case in use_cases.items() if getattr(header, field)]
+        use_case = named[0] if named else from_chunks
         return self._messages.of(await streams.hand_on(requests, context, use_case))
 
     async def GetBase(self, request: bases_pb2.GetBaseRequest, _: Context) -> bases_pb2.Base:  # noqa: N802
@@ -115,6 +130,17 @@ class BasesServicer:
         page = pages.page(request, self._bases.list(), lambda view: (view.record.name,), "bases")
         return bases_pb2.ListBasesResponse(
             bases=[base_message(view) for view in page.items], next_page_token=page.next_token
+        )
+
+    async def PublishBase(self, request: bases_pb2.PublishBaseRequest, _: Context) -> operations_pb2.Operation:  # noqa: N802
+        """Push one to a registry."""
+        return self._messages.of(
+            await self._publishing.base(
+                names.base(request.name),
+                request.image,
+                validate_only=request.validate_only,
+                caller=current(request.request_id),
+            )
         )
 
     async def DeleteBase(self, request: bases_pb2.DeleteBaseRequest, _: Context) -> operations_pb2.Operation:  # noqa: N802
@@ -141,13 +167,14 @@ async def _require_none(chunks: AsyncIterator[bytes], field: str) -> None:
         )
 
 
-def _require_alone(header: bases_pb2.ImportBaseHeader) -> None:
-    """Raise `InvalidArgumentError` (PEER_NOT_ALONE) if a base of a peer is also said to come from elsewhere."""
-    others = [name for name in ("path", "manifest", "image") if getattr(header, name)]
+def _require_alone(header: bases_pb2.ImportBaseHeader, field: str, reason: str) -> None:
+    """Raise `InvalidArgumentError` if a base that comes as it is elsewhere is said to come otherwise, too."""
+    known = ("path", "manifest", "image", "peer", "registry_image")
+    others = [name for name in known if name != field and getattr(header, name)]
     if others:
         raise InvalidArgumentError(
-            "PEER_NOT_ALONE",
-            f"the base comes from {header.peer} as it is there, and yet the header has {', '.join(others)}",
+            reason,
+            f"the base comes from {getattr(header, field)} as it is there, and yet the header has {', '.join(others)}",
             hint="send one or the other",
         )
 
@@ -233,8 +260,9 @@ class AppsServicer:
 
     service = Service("jaild.v1.Apps", apps_pb2_grpc.add_AppsServicer_to_server)
 
-    def __init__(self, releases: Releases, messages: OperationMessages) -> None:
+    def __init__(self, releases: Releases, publishing: Publishing, messages: OperationMessages) -> None:
         self._releases = releases
+        self._publishing = publishing
         self._messages = messages
 
     def shown(self, name: str) -> apps_pb2.Release:
@@ -255,6 +283,19 @@ class AppsServicer:
         parent = _parent_of(named, app) if named else ""
         manifest = await _manifest(header)
 
+        async def pull(chunks: AsyncIterator[bytes]) -> Operation:
+            await _require_none(chunks, "registry_image")
+            return await self._releases.pull(
+                app,
+                version,
+                header.registry_image,
+                sha256=header.sha256,
+                parent=parent,
+                manifest=manifest if header.WhichOneof("manifest_source") else None,
+                validate_only=header.validate_only,
+                caller=caller,
+            )
+
         async def push(chunks: AsyncIterator[bytes]) -> Operation:
             return await self._releases.push(
                 app,
@@ -268,7 +309,7 @@ class AppsServicer:
                 caller=caller,
             )
 
-        return self._messages.of(await streams.hand_on(requests, context, push))
+        return self._messages.of(await streams.hand_on(requests, context, pull if header.registry_image else push))
 
     async def GetRelease(self, request: apps_pb2.GetReleaseRequest, _: Context) -> apps_pb2.Release:  # noqa: N802
         """Return one release, with the packages in it."""
@@ -297,6 +338,19 @@ class AppsServicer:
         """Return a page of apps, by name."""
         page = pages.page(request, app_messages(self._releases.list(None)), lambda app: (app.name,), "apps")
         return apps_pb2.ListAppsResponse(apps=page.items, next_page_token=page.next_token)
+
+    async def PublishRelease(  # noqa: N802
+        self, request: apps_pb2.PublishReleaseRequest, _: Context
+    ) -> operations_pb2.Operation:
+        """Push one to a registry."""
+        app, version = names.release(request.name)
+        caller = current(request.request_id)
+        access.require_app(caller, app, request.name)
+        return self._messages.of(
+            await self._publishing.release(
+                app, version, request.image, validate_only=request.validate_only, caller=caller
+            )
+        )
 
     async def DeleteRelease(self, request: apps_pb2.DeleteReleaseRequest, _: Context) -> operations_pb2.Operation:  # noqa: N802
         """Delete one, if nothing refers to it."""

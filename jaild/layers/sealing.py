@@ -142,6 +142,7 @@ class Source:
     """Where a base comes from."""
 
     sha256: str = ""  # of what came
+    image: str = ""  # in a registry, with its digest
     origin: str = ""  # name of the base that it is a clone of
     look: Look = lambda _: None
 
@@ -176,6 +177,7 @@ class BaseSealing:
                 abi=system.abi,
                 osreldate=system.osreldate,
                 sha256=source.sha256,
+                image=source.image,
                 imported=self._clock.now(),
                 files=extracted.files,
                 size=extracted.size,

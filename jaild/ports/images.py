@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from jaild.model.layers.ociimage import Platform
+from jaild.model.layers.archive import Policy
+from jaild.model.layers.ociimage import Manifest, Platform
 from jaild.ports.archives import Progress
 
 
@@ -29,7 +31,21 @@ class Images(Protocol):
         (OCI_PLATFORM, OCI_AMBIGUOUS), `DataLossError` (DIGEST_MISMATCH).
         """
 
-    async def unpack(self, image: Image, destination: Path, *, progress: Progress | None = None) -> tuple[str, ...]:
+    async def verified(self, layout: Path, digest: str, manifest: Manifest) -> Image:
+        """Verify the layers of an image whose manifest, of that digest (sha256 in hex), is known. Raises as `open`."""
+
+    async def write(
+        self, layout: Path, tree: Path, platform: Platform, annotations: Mapping[str, str], *, progress: Progress
+    ) -> str:
+        """Pack a tree as an image of one layer into a folder that does not exist; return its manifest's sha256 in hex.
+
+        `progress` is told of bytes of the tree, of 0 in all. `InvalidArgumentError` (ARCHIVE_TOO_LARGE),
+        `ResourceExhaustedError` (UPLOADS_FULL, NO_SPACE), `InternalError` (COMMAND_FAILED).
+        """
+
+    async def unpack(
+        self, image: Image, destination: Path, policy: Policy, *, progress: Progress | None = None
+    ) -> tuple[str, ...]:
         """Unpack the layers into an empty folder, whiteouts carried out; return notes for people.
 
         Each layer's entries are checked before any of it is written. Raises what `Archives.verify` and `extract` raise.

@@ -69,6 +69,7 @@ def _peers(target: Callable[[Any], str] | None = None) -> Rule:
 RULES: dict[str, Rule] = {
     **_reads("jaild.v1.Bases", "GetBase", "ListBases"),
     "/jaild.v1.Bases/ImportBase": Rule(_SOURCE, lambda r: f"bases/{r.header.base_id}"),
+    "/jaild.v1.Bases/PublishBase": Rule(_SOURCE, _name),
     "/jaild.v1.Bases/DeleteBase": Rule(_SOURCE, _name),
     "/jaild.v1.Bases/PruneBases": Rule(_SOURCE, lambda _: "bases"),
     **_reads("jaild.v1.Channels", "GetChannel", "ListChannels"),
@@ -78,6 +79,7 @@ RULES: dict[str, Rule] = {
     "/jaild.v1.BaseMaking/PatchBase": Rule(_SOURCE, lambda r: f"bases/{r.base_id}"),
     **_reads("jaild.v1.Apps", "GetRelease", "ListReleases", "ListApps"),
     "/jaild.v1.Apps/PushRelease": Rule(_PRODUCT, lambda r: f"{r.header.parent}/releases/{r.header.release_id}"),
+    "/jaild.v1.Apps/PublishRelease": Rule(_PRODUCT, _name),
     "/jaild.v1.Apps/DeleteRelease": Rule(_PRODUCT, _name),
     "/jaild.v1.Apps/PruneReleases": Rule(_PRODUCT, lambda r: str(r.parent)),
     "/jaild.v1.Builds/BuildRelease": Rule(_PRODUCT, lambda r: f"{r.header.parent}/releases/{r.header.release_id}"),

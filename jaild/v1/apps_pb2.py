@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from jaild.v1 import common_pb2 as jaild_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13jaild/v1/apps.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\"B\n\x03\x41pp\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rrelease_count\x18\x02 \x01(\x05\x12\x16\n\x0elatest_release\x18\x03 \x01(\t\"\\\n\x04User\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\r\x12\x0b\n\x03gid\x18\x03 \x01(\r\x12\x0c\n\x04home\x18\x04 \x01(\t\x12\r\n\x05shell\x18\x05 \x01(\t\x12\x0f\n\x07\x63omment\x18\x06 \x01(\t\"3\n\x05Group\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03gid\x18\x02 \x01(\r\x12\x0f\n\x07members\x18\x03 \x03(\t\"\x9c\x02\n\x08Manifest\x12\x13\n\x0bmount_point\x18\x01 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x03(\t\x12\x0b\n\x03\x61\x62i\x18\x03 \x01(\t\x12\x38\n\x0b\x65nvironment\x18\x04 \x03(\x0b\x32#.jaild.v1.Manifest.EnvironmentEntry\x12\x11\n\x04user\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x1d\n\x05users\x18\x06 \x03(\x0b\x32\x0e.jaild.v1.User\x12\x1f\n\x06groups\x18\x07 \x03(\x0b\x32\x0f.jaild.v1.Group\x12\x13\n\x0b\x64irectories\x18\x08 \x03(\t\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_user\"\x95\x02\n\x07Release\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x08manifest\x18\x02 \x01(\x0b\x32\x12.jaild.v1.Manifest\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0c\n\x04\x66rom\x18\x04 \x01(\t\x12-\n\tpush_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66iles\x18\x06 \x01(\x03\x12\x12\n\nsize_bytes\x18\x07 \x01(\x03\x12\x13\n\x0b\x61\x64\x64\x65\x64_bytes\x18\x08 \x01(\x03\x12\x12\n\nused_bytes\x18\t \x01(\x03\x12\x0f\n\x07used_by\x18\n \x03(\t\x12\x0c\n\x04guid\x18\x0b \x01(\x06\x12\x1e\n\x05\x62uilt\x18\x0c \x01(\x0b\x32\x0f.jaild.v1.Built\"W\n\x05\x42uilt\x12\x0c\n\x04\x62\x61se\x18\x01 \x01(\t\x12\x0b\n\x03\x61\x62i\x18\x02 \x01(\t\x12\x11\n\tosversion\x18\x03 \x01(\x05\x12\x0e\n\x06recipe\x18\x04 \x01(\t\x12\x10\n\x08packages\x18\x05 \x03(\t\"\\\n\x12PushReleaseRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.jaild.v1.PushReleaseHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xe8\x01\n\x11PushReleaseHeader\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x12\n\nrelease_id\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0c\n\x04\x66rom\x18\x05 \x01(\t\x12&\n\x08manifest\x18\x06 \x01(\x0b\x32\x12.jaild.v1.ManifestH\x00\x12\x17\n\rmanifest_yaml\x18\x07 \x01(\tH\x00\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x15\n\rvalidate_only\x18\t \x01(\x08\x42\x11\n\x0fmanifest_source\"!\n\x11GetReleaseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"L\n\x13ListReleasesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x14ListReleasesResponse\x12#\n\x08releases\x18\x01 \x03(\x0b\x32\x11.jaild.v1.Release\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x0fListAppsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"H\n\x10ListAppsResponse\x12\x1b\n\x04\x61pps\x18\x01 \x03(\x0b\x32\r.jaild.v1.App\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x14\x44\x65leteReleaseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"}\n\x14PruneReleasesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12*\n\x07min_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x32\xc3\x04\n\x04\x41pps\x12m\n\x0bPushRelease\x12\x1c.jaild.v1.PushReleaseRequest\x1a\x1d.google.longrunning.Operation\"\x1f\xca\x41\x1c\n\x07Release\x12\x11OperationMetadata(\x01\x12<\n\nGetRelease\x12\x1b.jaild.v1.GetReleaseRequest\x1a\x11.jaild.v1.Release\x12M\n\x0cListReleases\x12\x1d.jaild.v1.ListReleasesRequest\x1a\x1e.jaild.v1.ListReleasesResponse\x12\x41\n\x08ListApps\x12\x19.jaild.v1.ListAppsRequest\x1a\x1a.jaild.v1.ListAppsResponse\x12}\n\rDeleteRelease\x12\x1e.jaild.v1.DeleteReleaseRequest\x1a\x1d.google.longrunning.Operation\"-\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadata\x12}\n\rPruneReleases\x12\x1e.jaild.v1.PruneReleasesRequest\x1a\x1d.google.longrunning.Operation\"-\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13jaild/v1/apps.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\"B\n\x03\x41pp\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rrelease_count\x18\x02 \x01(\x05\x12\x16\n\x0elatest_release\x18\x03 \x01(\t\"\\\n\x04User\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\r\x12\x0b\n\x03gid\x18\x03 \x01(\r\x12\x0c\n\x04home\x18\x04 \x01(\t\x12\r\n\x05shell\x18\x05 \x01(\t\x12\x0f\n\x07\x63omment\x18\x06 \x01(\t\"3\n\x05Group\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03gid\x18\x02 \x01(\r\x12\x0f\n\x07members\x18\x03 \x03(\t\"\x9c\x02\n\x08Manifest\x12\x13\n\x0bmount_point\x18\x01 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x03(\t\x12\x0b\n\x03\x61\x62i\x18\x03 \x01(\t\x12\x38\n\x0b\x65nvironment\x18\x04 \x03(\x0b\x32#.jaild.v1.Manifest.EnvironmentEntry\x12\x11\n\x04user\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x1d\n\x05users\x18\x06 \x03(\x0b\x32\x0e.jaild.v1.User\x12\x1f\n\x06groups\x18\x07 \x03(\x0b\x32\x0f.jaild.v1.Group\x12\x13\n\x0b\x64irectories\x18\x08 \x03(\t\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_user\"\xa4\x02\n\x07Release\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x08manifest\x18\x02 \x01(\x0b\x32\x12.jaild.v1.Manifest\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0c\n\x04\x66rom\x18\x04 \x01(\t\x12-\n\tpush_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66iles\x18\x06 \x01(\x03\x12\x12\n\nsize_bytes\x18\x07 \x01(\x03\x12\x13\n\x0b\x61\x64\x64\x65\x64_bytes\x18\x08 \x01(\x03\x12\x12\n\nused_bytes\x18\t \x01(\x03\x12\x0f\n\x07used_by\x18\n \x03(\t\x12\x0c\n\x04guid\x18\x0b \x01(\x06\x12\x1e\n\x05\x62uilt\x18\x0c \x01(\x0b\x32\x0f.jaild.v1.Built\x12\r\n\x05image\x18\r \x01(\t\"W\n\x05\x42uilt\x12\x0c\n\x04\x62\x61se\x18\x01 \x01(\t\x12\x0b\n\x03\x61\x62i\x18\x02 \x01(\t\x12\x11\n\tosversion\x18\x03 \x01(\x05\x12\x0e\n\x06recipe\x18\x04 \x01(\t\x12\x10\n\x08packages\x18\x05 \x03(\t\"\\\n\x12PushReleaseRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.jaild.v1.PushReleaseHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x80\x02\n\x11PushReleaseHeader\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x12\n\nrelease_id\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0c\n\x04\x66rom\x18\x05 \x01(\t\x12&\n\x08manifest\x18\x06 \x01(\x0b\x32\x12.jaild.v1.ManifestH\x00\x12\x17\n\rmanifest_yaml\x18\x07 \x01(\tH\x00\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x15\n\rvalidate_only\x18\t \x01(\x08\x12\x16\n\x0eregistry_image\x18\n \x01(\tB\x11\n\x0fmanifest_source\"!\n\x11GetReleaseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"L\n\x13ListReleasesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x14ListReleasesResponse\x12#\n\x08releases\x18\x01 \x03(\x0b\x32\x11.jaild.v1.Release\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x0fListAppsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"H\n\x10ListAppsResponse\x12\x1b\n\x04\x61pps\x18\x01 \x03(\x0b\x32\r.jaild.v1.App\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x14\x44\x65leteReleaseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"}\n\x14PruneReleasesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12*\n\x07min_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"_\n\x15PublishReleaseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x32\xb6\x05\n\x04\x41pps\x12m\n\x0bPushRelease\x12\x1c.jaild.v1.PushReleaseRequest\x1a\x1d.google.longrunning.Operation\"\x1f\xca\x41\x1c\n\x07Release\x12\x11OperationMetadata(\x01\x12<\n\nGetRelease\x12\x1b.jaild.v1.GetReleaseRequest\x1a\x11.jaild.v1.Release\x12M\n\x0cListReleases\x12\x1d.jaild.v1.ListReleasesRequest\x1a\x1e.jaild.v1.ListReleasesResponse\x12\x41\n\x08ListApps\x12\x19.jaild.v1.ListAppsRequest\x1a\x1a.jaild.v1.ListAppsResponse\x12}\n\rDeleteRelease\x12\x1e.jaild.v1.DeleteReleaseRequest\x1a\x1d.google.longrunning.Operation\"-\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadata\x12q\n\x0ePublishRelease\x12\x1f.jaild.v1.PublishReleaseRequest\x1a\x1d.google.longrunning.Operation\"\x1f\xca\x41\x1c\n\x07Release\x12\x11OperationMetadata\x12}\n\rPruneReleases\x12\x1e.jaild.v1.PruneReleasesRequest\x1a\x1d.google.longrunning.Operation\"-\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +42,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPS'].methods_by_name['PushRelease']._serialized_options = b'\312A\034\n\007Release\022\021OperationMetadata'
   _globals['_APPS'].methods_by_name['DeleteRelease']._loaded_options = None
   _globals['_APPS'].methods_by_name['DeleteRelease']._serialized_options = b'\312A*\n\025google.protobuf.Empty\022\021OperationMetadata'
+  _globals['_APPS'].methods_by_name['PublishRelease']._loaded_options = None
+  _globals['_APPS'].methods_by_name['PublishRelease']._serialized_options = b'\312A\034\n\007Release\022\021OperationMetadata'
   _globals['_APPS'].methods_by_name['PruneReleases']._loaded_options = None
   _globals['_APPS'].methods_by_name['PruneReleases']._serialized_options = b'\312A*\n\025google.protobuf.Empty\022\021OperationMetadata'
   _globals['_APP']._serialized_start=187
@@ -55,27 +57,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MANIFEST_ENVIRONMENTENTRY']._serialized_start=628
   _globals['_MANIFEST_ENVIRONMENTENTRY']._serialized_end=678
   _globals['_RELEASE']._serialized_start=690
-  _globals['_RELEASE']._serialized_end=967
-  _globals['_BUILT']._serialized_start=969
-  _globals['_BUILT']._serialized_end=1056
-  _globals['_PUSHRELEASEREQUEST']._serialized_start=1058
-  _globals['_PUSHRELEASEREQUEST']._serialized_end=1150
-  _globals['_PUSHRELEASEHEADER']._serialized_start=1153
-  _globals['_PUSHRELEASEHEADER']._serialized_end=1385
-  _globals['_GETRELEASEREQUEST']._serialized_start=1387
-  _globals['_GETRELEASEREQUEST']._serialized_end=1420
-  _globals['_LISTRELEASESREQUEST']._serialized_start=1422
-  _globals['_LISTRELEASESREQUEST']._serialized_end=1498
-  _globals['_LISTRELEASESRESPONSE']._serialized_start=1500
-  _globals['_LISTRELEASESRESPONSE']._serialized_end=1584
-  _globals['_LISTAPPSREQUEST']._serialized_start=1586
-  _globals['_LISTAPPSREQUEST']._serialized_end=1642
-  _globals['_LISTAPPSRESPONSE']._serialized_start=1644
-  _globals['_LISTAPPSRESPONSE']._serialized_end=1716
-  _globals['_DELETERELEASEREQUEST']._serialized_start=1718
-  _globals['_DELETERELEASEREQUEST']._serialized_end=1797
-  _globals['_PRUNERELEASESREQUEST']._serialized_start=1799
-  _globals['_PRUNERELEASESREQUEST']._serialized_end=1924
-  _globals['_APPS']._serialized_start=1927
-  _globals['_APPS']._serialized_end=2506
+  _globals['_RELEASE']._serialized_end=982
+  _globals['_BUILT']._serialized_start=984
+  _globals['_BUILT']._serialized_end=1071
+  _globals['_PUSHRELEASEREQUEST']._serialized_start=1073
+  _globals['_PUSHRELEASEREQUEST']._serialized_end=1165
+  _globals['_PUSHRELEASEHEADER']._serialized_start=1168
+  _globals['_PUSHRELEASEHEADER']._serialized_end=1424
+  _globals['_GETRELEASEREQUEST']._serialized_start=1426
+  _globals['_GETRELEASEREQUEST']._serialized_end=1459
+  _globals['_LISTRELEASESREQUEST']._serialized_start=1461
+  _globals['_LISTRELEASESREQUEST']._serialized_end=1537
+  _globals['_LISTRELEASESRESPONSE']._serialized_start=1539
+  _globals['_LISTRELEASESRESPONSE']._serialized_end=1623
+  _globals['_LISTAPPSREQUEST']._serialized_start=1625
+  _globals['_LISTAPPSREQUEST']._serialized_end=1681
+  _globals['_LISTAPPSRESPONSE']._serialized_start=1683
+  _globals['_LISTAPPSRESPONSE']._serialized_end=1755
+  _globals['_DELETERELEASEREQUEST']._serialized_start=1757
+  _globals['_DELETERELEASEREQUEST']._serialized_end=1836
+  _globals['_PRUNERELEASESREQUEST']._serialized_start=1838
+  _globals['_PRUNERELEASESREQUEST']._serialized_end=1963
+  _globals['_PUBLISHRELEASEREQUEST']._serialized_start=1965
+  _globals['_PUBLISHRELEASEREQUEST']._serialized_end=2060
+  _globals['_APPS']._serialized_start=2063
+  _globals['_APPS']._serialized_end=2757
 # @@protoc_insertion_point(module_scope)

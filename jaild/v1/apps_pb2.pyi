@@ -75,7 +75,7 @@ class Manifest(_message.Message):
     def __init__(self, mount_point: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., abi: _Optional[str] = ..., environment: _Optional[_Mapping[str, str]] = ..., user: _Optional[str] = ..., users: _Optional[_Iterable[_Union[User, _Mapping]]] = ..., groups: _Optional[_Iterable[_Union[Group, _Mapping]]] = ..., directories: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("name", "manifest", "sha256", "push_time", "files", "size_bytes", "added_bytes", "used_bytes", "used_by", "guid", "built")
+    __slots__ = ("name", "manifest", "sha256", "push_time", "files", "size_bytes", "added_bytes", "used_bytes", "used_by", "guid", "built", "image")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +88,7 @@ class Release(_message.Message):
     USED_BY_FIELD_NUMBER: _ClassVar[int]
     GUID_FIELD_NUMBER: _ClassVar[int]
     BUILT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     manifest: Manifest
     sha256: str
@@ -99,7 +100,8 @@ class Release(_message.Message):
     used_by: _containers.RepeatedScalarFieldContainer[str]
     guid: int
     built: Built
-    def __init__(self, name: _Optional[str] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., sha256: _Optional[str] = ..., push_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., files: _Optional[int] = ..., size_bytes: _Optional[int] = ..., added_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., used_by: _Optional[_Iterable[str]] = ..., guid: _Optional[int] = ..., built: _Optional[_Union[Built, _Mapping]] = ..., **kwargs) -> None: ...
+    image: str
+    def __init__(self, name: _Optional[str] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., sha256: _Optional[str] = ..., push_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., files: _Optional[int] = ..., size_bytes: _Optional[int] = ..., added_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., used_by: _Optional[_Iterable[str]] = ..., guid: _Optional[int] = ..., built: _Optional[_Union[Built, _Mapping]] = ..., image: _Optional[str] = ..., **kwargs) -> None: ...
 
 class Built(_message.Message):
     __slots__ = ("base", "abi", "osversion", "recipe", "packages")
@@ -124,7 +126,7 @@ class PushReleaseRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[PushReleaseHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class PushReleaseHeader(_message.Message):
-    __slots__ = ("parent", "release_id", "sha256", "size_bytes", "manifest", "manifest_yaml", "request_id", "validate_only")
+    __slots__ = ("parent", "release_id", "sha256", "size_bytes", "manifest", "manifest_yaml", "request_id", "validate_only", "registry_image")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -134,6 +136,7 @@ class PushReleaseHeader(_message.Message):
     MANIFEST_YAML_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REGISTRY_IMAGE_FIELD_NUMBER: _ClassVar[int]
     parent: str
     release_id: str
     sha256: str
@@ -142,7 +145,8 @@ class PushReleaseHeader(_message.Message):
     manifest_yaml: str
     request_id: str
     validate_only: bool
-    def __init__(self, parent: _Optional[str] = ..., release_id: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., manifest_yaml: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., **kwargs) -> None: ...
+    registry_image: str
+    def __init__(self, parent: _Optional[str] = ..., release_id: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., manifest_yaml: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., registry_image: _Optional[str] = ..., **kwargs) -> None: ...
 
 class GetReleaseRequest(_message.Message):
     __slots__ = ("name",)
@@ -205,3 +209,15 @@ class PruneReleasesRequest(_message.Message):
     request_id: str
     validate_only: bool
     def __init__(self, parent: _Optional[str] = ..., min_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+
+class PublishReleaseRequest(_message.Message):
+    __slots__ = ("name", "image", "request_id", "validate_only")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    image: str
+    request_id: str
+    validate_only: bool
+    def __init__(self, name: _Optional[str] = ..., image: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...

@@ -61,6 +61,11 @@ class AppsStub(object):
                 request_serializer=jaild_dot_v1_dot_apps__pb2.DeleteReleaseRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
+        self.PublishRelease = channel.unary_unary(
+                '/jaild.v1.Apps/PublishRelease',
+                request_serializer=jaild_dot_v1_dot_apps__pb2.PublishReleaseRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
         self.PruneReleases = channel.unary_unary(
                 '/jaild.v1.Apps/PruneReleases',
                 request_serializer=jaild_dot_v1_dot_apps__pb2.PruneReleasesRequest.SerializeToString,
@@ -112,6 +117,13 @@ class AppsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PublishRelease(self, request, context):
+        """Pushes a release as an OCI image of one layer to a registry, with its manifest in an annotation. As Bases.PublishBase.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PruneReleases(self, request, context):
         """Deletes all releases that nothing needs, of an app, or of all apps that are the caller's. As Bases.PruneBases.
         """
@@ -145,6 +157,11 @@ def add_AppsServicer_to_server(servicer, server):
             'DeleteRelease': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteRelease,
                     request_deserializer=jaild_dot_v1_dot_apps__pb2.DeleteReleaseRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'PublishRelease': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishRelease,
+                    request_deserializer=jaild_dot_v1_dot_apps__pb2.PublishReleaseRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'PruneReleases': grpc.unary_unary_rpc_method_handler(
@@ -288,6 +305,33 @@ class Apps(object):
             target,
             '/jaild.v1.Apps/DeleteRelease',
             jaild_dot_v1_dot_apps__pb2.DeleteReleaseRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishRelease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jaild.v1.Apps/PublishRelease',
+            jaild_dot_v1_dot_apps__pb2.PublishReleaseRequest.SerializeToString,
             google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from jaild.v1 import common_pb2 as jaild_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14jaild/v1/bases.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\"\xfb\x01\n\x04\x42\x61se\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0b\n\x03\x61\x62i\x18\x04 \x01(\t\x12\x11\n\tosreldate\x18\x05 \x01(\x05\x12\x0e\n\x06sha256\x18\x06 \x01(\t\x12/\n\x0bimport_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66iles\x18\x08 \x01(\x03\x12\x12\n\nsize_bytes\x18\t \x01(\x03\x12\x12\n\nused_bytes\x18\n \x01(\x03\x12\r\n\x05notes\x18\x0b \x03(\t\x12\x0f\n\x07used_by\x18\x0c \x03(\t\x12\x0c\n\x04guid\x18\r \x01(\x06\"Z\n\x11ImportBaseRequest\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1a.jaild.v1.ImportBaseHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xc7\x01\n\x10ImportBaseHeader\x12\x0f\n\x07\x62\x61se_id\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x10\n\x08manifest\x18\x05 \x01(\t\x12\x16\n\x0emanifest_entry\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\r\n\x05image\x18\x08 \x01(\t\x12\x15\n\rvalidate_only\x18\t \x01(\x08\x12\x0c\n\x04peer\x18\n \x01(\t\"\x1e\n\x0eGetBaseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x10ListBasesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"K\n\x11ListBasesResponse\x12\x1d\n\x05\x62\x61ses\x18\x01 \x03(\x0b\x32\x0e.jaild.v1.Base\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"L\n\x11\x44\x65leteBaseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"j\n\x11PruneBasesRequest\x12*\n\x07min_age\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x32\xde\x03\n\x05\x42\x61ses\x12h\n\nImportBase\x12\x1b.jaild.v1.ImportBaseRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04\x42\x61se\x12\x11OperationMetadata(\x01\x12\x33\n\x07GetBase\x12\x18.jaild.v1.GetBaseRequest\x1a\x0e.jaild.v1.Base\x12\x44\n\tListBases\x12\x1a.jaild.v1.ListBasesRequest\x1a\x1b.jaild.v1.ListBasesResponse\x12w\n\nDeleteBase\x12\x1b.jaild.v1.DeleteBaseRequest\x1a\x1d.google.longrunning.Operation\"-\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadata\x12w\n\nPruneBases\x12\x1b.jaild.v1.PruneBasesRequest\x1a\x1d.google.longrunning.Operation\"-\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14jaild/v1/bases.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\"\x8a\x02\n\x04\x42\x61se\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0b\n\x03\x61\x62i\x18\x04 \x01(\t\x12\x11\n\tosreldate\x18\x05 \x01(\x05\x12\x0e\n\x06sha256\x18\x06 \x01(\t\x12/\n\x0bimport_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66iles\x18\x08 \x01(\x03\x12\x12\n\nsize_bytes\x18\t \x01(\x03\x12\x12\n\nused_bytes\x18\n \x01(\x03\x12\r\n\x05notes\x18\x0b \x03(\t\x12\x0f\n\x07used_by\x18\x0c \x03(\t\x12\x0c\n\x04guid\x18\r \x01(\x06\x12\r\n\x05image\x18\x0e \x01(\t\"Z\n\x11ImportBaseRequest\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1a.jaild.v1.ImportBaseHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xdf\x01\n\x10ImportBaseHeader\x12\x0f\n\x07\x62\x61se_id\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x10\n\x08manifest\x18\x05 \x01(\t\x12\x16\n\x0emanifest_entry\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\r\n\x05image\x18\x08 \x01(\t\x12\x15\n\rvalidate_only\x18\t \x01(\x08\x12\x0c\n\x04peer\x18\n \x01(\t\x12\x16\n\x0eregistry_image\x18\x0b \x01(\t\"\x1e\n\x0eGetBaseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x10ListBasesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"K\n\x11ListBasesResponse\x12\x1d\n\x05\x62\x61ses\x18\x01 \x03(\x0b\x32\x0e.jaild.v1.Base\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"L\n\x11\x44\x65leteBaseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"j\n\x11PruneBasesRequest\x12*\n\x07min_age\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"\\\n\x12PublishBaseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x32\xc8\x04\n\x05\x42\x61ses\x12h\n\nImportBase\x12\x1b.jaild.v1.ImportBaseRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04\x42\x61se\x12\x11OperationMetadata(\x01\x12\x33\n\x07GetBase\x12\x18.jaild.v1.GetBaseRequest\x1a\x0e.jaild.v1.Base\x12\x44\n\tListBases\x12\x1a.jaild.v1.ListBasesRequest\x1a\x1b.jaild.v1.ListBasesResponse\x12w\n\nDeleteBase\x12\x1b.jaild.v1.DeleteBaseRequest\x1a\x1d.google.longrunning.Operation\"-\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadata\x12h\n\x0bPublishBase\x12\x1c.jaild.v1.PublishBaseRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04\x42\x61se\x12\x11OperationMetadata\x12w\n\nPruneBases\x12\x1b.jaild.v1.PruneBasesRequest\x1a\x1d.google.longrunning.Operation\"-\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,24 +40,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BASES'].methods_by_name['ImportBase']._serialized_options = b'\312A\031\n\004Base\022\021OperationMetadata'
   _globals['_BASES'].methods_by_name['DeleteBase']._loaded_options = None
   _globals['_BASES'].methods_by_name['DeleteBase']._serialized_options = b'\312A*\n\025google.protobuf.Empty\022\021OperationMetadata'
+  _globals['_BASES'].methods_by_name['PublishBase']._loaded_options = None
+  _globals['_BASES'].methods_by_name['PublishBase']._serialized_options = b'\312A\031\n\004Base\022\021OperationMetadata'
   _globals['_BASES'].methods_by_name['PruneBases']._loaded_options = None
   _globals['_BASES'].methods_by_name['PruneBases']._serialized_options = b'\312A*\n\025google.protobuf.Empty\022\021OperationMetadata'
   _globals['_BASE']._serialized_start=189
-  _globals['_BASE']._serialized_end=440
-  _globals['_IMPORTBASEREQUEST']._serialized_start=442
-  _globals['_IMPORTBASEREQUEST']._serialized_end=532
-  _globals['_IMPORTBASEHEADER']._serialized_start=535
-  _globals['_IMPORTBASEHEADER']._serialized_end=734
-  _globals['_GETBASEREQUEST']._serialized_start=736
-  _globals['_GETBASEREQUEST']._serialized_end=766
-  _globals['_LISTBASESREQUEST']._serialized_start=768
-  _globals['_LISTBASESREQUEST']._serialized_end=825
-  _globals['_LISTBASESRESPONSE']._serialized_start=827
-  _globals['_LISTBASESRESPONSE']._serialized_end=902
-  _globals['_DELETEBASEREQUEST']._serialized_start=904
-  _globals['_DELETEBASEREQUEST']._serialized_end=980
-  _globals['_PRUNEBASESREQUEST']._serialized_start=982
-  _globals['_PRUNEBASESREQUEST']._serialized_end=1088
-  _globals['_BASES']._serialized_start=1091
-  _globals['_BASES']._serialized_end=1569
+  _globals['_BASE']._serialized_end=455
+  _globals['_IMPORTBASEREQUEST']._serialized_start=457
+  _globals['_IMPORTBASEREQUEST']._serialized_end=547
+  _globals['_IMPORTBASEHEADER']._serialized_start=550
+  _globals['_IMPORTBASEHEADER']._serialized_end=773
+  _globals['_GETBASEREQUEST']._serialized_start=775
+  _globals['_GETBASEREQUEST']._serialized_end=805
+  _globals['_LISTBASESREQUEST']._serialized_start=807
+  _globals['_LISTBASESREQUEST']._serialized_end=864
+  _globals['_LISTBASESRESPONSE']._serialized_start=866
+  _globals['_LISTBASESRESPONSE']._serialized_end=941
+  _globals['_DELETEBASEREQUEST']._serialized_start=943
+  _globals['_DELETEBASEREQUEST']._serialized_end=1019
+  _globals['_PRUNEBASESREQUEST']._serialized_start=1021
+  _globals['_PRUNEBASESREQUEST']._serialized_end=1127
+  _globals['_PUBLISHBASEREQUEST']._serialized_start=1129
+  _globals['_PUBLISHBASEREQUEST']._serialized_end=1221
+  _globals['_BASES']._serialized_start=1224
+  _globals['_BASES']._serialized_end=1808
 # @@protoc_insertion_point(module_scope)

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Base(_message.Message):
-    __slots__ = ("name", "family", "version", "abi", "osreldate", "sha256", "import_time", "files", "size_bytes", "used_bytes", "notes", "used_by", "guid")
+    __slots__ = ("name", "family", "version", "abi", "osreldate", "sha256", "import_time", "files", "size_bytes", "used_bytes", "notes", "used_by", "guid", "image")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FAMILY_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,7 @@ class Base(_message.Message):
     NOTES_FIELD_NUMBER: _ClassVar[int]
     USED_BY_FIELD_NUMBER: _ClassVar[int]
     GUID_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     family: str
     version: str
@@ -39,7 +40,8 @@ class Base(_message.Message):
     notes: _containers.RepeatedScalarFieldContainer[str]
     used_by: _containers.RepeatedScalarFieldContainer[str]
     guid: int
-    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., version: _Optional[str] = ..., abi: _Optional[str] = ..., osreldate: _Optional[int] = ..., sha256: _Optional[str] = ..., import_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., files: _Optional[int] = ..., size_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., used_by: _Optional[_Iterable[str]] = ..., guid: _Optional[int] = ...) -> None: ...
+    image: str
+    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., version: _Optional[str] = ..., abi: _Optional[str] = ..., osreldate: _Optional[int] = ..., sha256: _Optional[str] = ..., import_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., files: _Optional[int] = ..., size_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., used_by: _Optional[_Iterable[str]] = ..., guid: _Optional[int] = ..., image: _Optional[str] = ...) -> None: ...
 
 class ImportBaseRequest(_message.Message):
     __slots__ = ("header", "chunk")
@@ -50,7 +52,7 @@ class ImportBaseRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[ImportBaseHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class ImportBaseHeader(_message.Message):
-    __slots__ = ("base_id", "sha256", "size_bytes", "path", "manifest", "manifest_entry", "request_id", "image", "validate_only", "peer")
+    __slots__ = ("base_id", "sha256", "size_bytes", "path", "manifest", "manifest_entry", "request_id", "image", "validate_only", "peer", "registry_image")
     BASE_ID_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +63,7 @@ class ImportBaseHeader(_message.Message):
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
+    REGISTRY_IMAGE_FIELD_NUMBER: _ClassVar[int]
     base_id: str
     sha256: str
     size_bytes: int
@@ -71,7 +74,8 @@ class ImportBaseHeader(_message.Message):
     image: str
     validate_only: bool
     peer: str
-    def __init__(self, base_id: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., path: _Optional[str] = ..., manifest: _Optional[str] = ..., manifest_entry: _Optional[str] = ..., request_id: _Optional[str] = ..., image: _Optional[str] = ..., validate_only: bool = ..., peer: _Optional[str] = ...) -> None: ...
+    registry_image: str
+    def __init__(self, base_id: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., path: _Optional[str] = ..., manifest: _Optional[str] = ..., manifest_entry: _Optional[str] = ..., request_id: _Optional[str] = ..., image: _Optional[str] = ..., validate_only: bool = ..., peer: _Optional[str] = ..., registry_image: _Optional[str] = ...) -> None: ...
 
 class GetBaseRequest(_message.Message):
     __slots__ = ("name",)
@@ -114,3 +118,15 @@ class PruneBasesRequest(_message.Message):
     request_id: str
     validate_only: bool
     def __init__(self, min_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+
+class PublishBaseRequest(_message.Message):
+    __slots__ = ("name", "image", "request_id", "validate_only")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    image: str
+    request_id: str
+    validate_only: bool
+    def __init__(self, name: _Optional[str] = ..., image: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...

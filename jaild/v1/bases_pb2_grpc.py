@@ -56,6 +56,11 @@ class BasesStub(object):
                 request_serializer=jaild_dot_v1_dot_bases__pb2.DeleteBaseRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
+        self.PublishBase = channel.unary_unary(
+                '/jaild.v1.Bases/PublishBase',
+                request_serializer=jaild_dot_v1_dot_bases__pb2.PublishBaseRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
         self.PruneBases = channel.unary_unary(
                 '/jaild.v1.Bases/PruneBases',
                 request_serializer=jaild_dot_v1_dot_bases__pb2.PruneBasesRequest.SerializeToString,
@@ -98,6 +103,14 @@ class BasesServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PublishBase(self, request, context):
+        """Pushes a base as an OCI image of one layer to a registry. Any host that may pull from there can import it, and so can whatever
+        else reads OCI images. The operation's facts have the image with its digest; its response is the Base.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PruneBases(self, request, context):
         """Deletes all bases that nothing needs: no kept generation, no replica, no copy of a jail that moved away, no migration
         that comes here, no channel, no clone, no hold. The operation's plan names them and, as LAYER_KEPT, those that are unused and
@@ -128,6 +141,11 @@ def add_BasesServicer_to_server(servicer, server):
             'DeleteBase': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteBase,
                     request_deserializer=jaild_dot_v1_dot_bases__pb2.DeleteBaseRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'PublishBase': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishBase,
+                    request_deserializer=jaild_dot_v1_dot_bases__pb2.PublishBaseRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'PruneBases': grpc.unary_unary_rpc_method_handler(
@@ -244,6 +262,33 @@ class Bases(object):
             target,
             '/jaild.v1.Bases/DeleteBase',
             jaild_dot_v1_dot_bases__pb2.DeleteBaseRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishBase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jaild.v1.Bases/PublishBase',
+            jaild_dot_v1_dot_bases__pb2.PublishBaseRequest.SerializeToString,
             google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

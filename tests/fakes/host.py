@@ -12,6 +12,7 @@ import msgspec
 from jaild import daemon
 from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ociimages import OciImages
+from jaild.adapters.archives.skopeo import SkopeoRegistries
 from jaild.adapters.backups.making import VaultAdapters
 from jaild.adapters.files.host import HostFiles
 from jaild.adapters.files.jailtrees import HostJailTrees
@@ -30,6 +31,7 @@ from jaild.model import layout
 from jaild.model.access import Role
 from jaild.model.backups.targets import TargetSettings
 from jaild.model.layers.records import BaseRecord, Family, Manifest, ReleaseRecord
+from jaild.model.layers.registry import Registries
 from jaild.model.operation import Operation
 from jaild.model.views import Caller, Reloaded
 from jaild.ports.backups import Vault
@@ -121,6 +123,7 @@ class InProcessHost:
         self.sinks: Sinks = SinkAdapters(ProcessRunner())
         self.outside = FakeOutside()
         self.programs: Processes = ProcessRunner()  # what FreeBSD's own tools are run by
+        self.registries: Registries = {}  # that it may use
         self.foreign: ForeignHost | None = None  # jails of other tools; None: the host's own
         self.network = network
         self.life = Life()
@@ -198,6 +201,7 @@ class InProcessHost:
             jail_trees=HostJailTrees(),
             archives=archives,
             images=OciImages(archives),
+            registries=SkopeoRegistries(self.programs, self.registries, room=Room(self.folder)),
             foreign=mortal(self.foreign or HostForeign(self.programs, self.folder / "elsewhere"), "foreign"),
             userland=FreebsdUserland(self.programs, self.folder / "repos", conf=self.folder / "freebsd-update.conf"),
             store=mortal(store, "store", _JOURNALED),

@@ -126,8 +126,10 @@ class ScriptedChild:
             await self._on_stderr(self.said.stderr.encode())
 
     async def wait(self) -> Completed:
-        """Give its end."""
-        assert self.said is not None
+        """Give its end: of one whose output nobody reads, when its input has ended."""
+        if self.said is None:
+            await self._closed.wait()
+            self.said = await self._answer(self.argv, self._input)
         return _completed(self.argv, self.said)
 
     def kill(self) -> None:

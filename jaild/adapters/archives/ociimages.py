@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
 
 from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ocilayers import Layer
+from jaild.adapters.archives.ociwriting import LayoutWriter
 from jaild.adapters.archives.tarstream import TarRewriter
 from jaild.adapters.files import plain as plainfiles
+from jaild.adapters.files.room import Room
 from jaild.model.errors import DataLossError, NotFoundError
 from jaild.model.layers import ociimage
-from jaild.model.layers.archive import Entry, base_policy
+from jaild.model.layers.archive import Entry, Policy
 from jaild.model.layers.ociimage import Descriptor, Index, Manifest, Platform
 from jaild.ports.archives import Progress
 from jaild.ports.images import Image
@@ -25,8 +28,9 @@ _BATCH = 1000  # entries that a thread looks at in a go
 class OciImages:
     """Implements `jaild.ports.images.Images`."""
 
-    def __init__(self, archives: BsdtarArchives) -> None:
+    def __init__(self, archives: BsdtarArchives, *, room: Room | None = None) -> None:
         self._archives = archives
+        self._room = room
 
     async def open(self, layout: Path, *, reference: str, wanted: Platform) -> Image:
         """See the port."""
@@ -38,20 +42,25 @@ class OciImages:
             inner = ociimage.parse(await self._blob(layout, chosen), Index, chosen.digest)
             chosen = ociimage.choose(inner.manifests, "", wanted)
         manifest = ociimage.parse(await self._blob(layout, chosen), Manifest, chosen.digest)
-        ociimage.require_layers(manifest)
         config = ociimage.parse(await self._blob(layout, manifest.config), Platform, manifest.config.digest)
         ociimage.require_platform(config, wanted)
+        return await self.verified(layout, ociimage.hexadecimal(chosen.digest), manifest)
+
+    async def verified(self, layout: Path, digest: str, manifest: Manifest) -> Image:
+        """See the port."""
+        ociimage.require_layers(manifest)
         for layer in manifest.layers:
             await self._verified(layout, layer)
         return Image(
-            digest=ociimage.hexadecimal(chosen.digest),
+            digest=digest,
             layers=tuple(_path(layout, layer) for layer in manifest.layers),
             size=sum(layer.size for layer in manifest.layers),
         )
 
-    async def unpack(self, image: Image, destination: Path, *, progress: Progress | None = None) -> tuple[str, ...]:
+    async def unpack(
+        self, image: Image, destination: Path, policy: Policy, *, progress: Progress | None = None
+    ) -> tuple[str, ...]:
         """See the port."""
-        policy = base_policy()
         notes: dict[str, None] = {}
         done = 0
         for path in image.layers:
@@ -74,6 +83,17 @@ class OciImages:
             if progress is not None:
                 progress(done, image.size)
         return tuple(notes)
+
+    async def write(
+        self, layout: Path, tree: Path, platform: Platform, annotations: Mapping[str, str], *, progress: Progress
+    ) -> str:
+        """See the port."""
+        place = await asyncio.to_thread(self._room.begin, 0) if self._room is not None else None
+        try:
+            return await LayoutWriter(layout, place).write(self._archives.pack(tree), platform, annotations, progress)
+        finally:
+            if place is not None:
+                place.give_back()
 
     async def _blob(self, layout: Path, descriptor: Descriptor) -> bytes:
         if descriptor.size > _MAX_DOCUMENT:

@@ -16,6 +16,7 @@ from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import app_build
 from jaild.cli.output import listing, render
 from jaild.cli.output.listing import Column, Look, listed
+from jaild.model.layers import registry
 from jaild.model.quantity import size
 from jaild.v1 import apps_pb2
 
@@ -30,30 +31,46 @@ def command() -> None:
     examples=(
         "app push redis/7.0 redis-7.0.tar.zst --manifest redis.yaml",
         "app push redis/7.2 redis-7.2.tar.zst --manifest redis.yaml --from 7.0",
+        "app push redis/7.2 docker://registry.example.net/team/redis:7.2 --plan",
     ),
 )
 @click.argument("release", metavar="APP/VERSION", type=references.release)
 @click.argument("archive", type=click.Path())
 @click.option(
-    "--manifest", type=references.TextFile(), required=True, help="YAML: mount point, command, accounts, folders."
+    "--manifest",
+    type=references.TextFile(),
+    help="YAML: mount point, command, accounts, folders. Required but for an image that brings its own.",
 )
 @click.option("--from", "origin", metavar="VERSION", help="Earlier release of the app to share unchanged files with.")
 @click.option("--sha256", default="", metavar="HEX", help="Expected digest of the archive (default: as read here).")
 @mutation()
 @click.pass_obj
 def push(
-    settings: Settings, *, release: str, archive: str, manifest: IO[str], origin: str | None, sha256: str, how: How
+    settings: Settings,
+    *,
+    release: str,
+    archive: str,
+    manifest: IO[str] | None,
+    origin: str | None,
+    sha256: str,
+    how: How,
 ) -> None:
-    """Push a release from an archive, `-` for stdin, and seal it."""
+    """Push a release, an archive, `-` for stdin, or a registry's image (docker://...), and seal it."""
     parent, _, version = release.partition("/releases/")
-    header = apps_pb2.PushReleaseHeader(
-        parent=parent, release_id=version, manifest_yaml=manifest.read(), sha256=sha256, **how.fields()
-    )
+    header = apps_pb2.PushReleaseHeader(parent=parent, release_id=version, sha256=sha256, **how.fields())
+    if manifest is not None:
+        header.manifest_yaml = manifest.read()
+    elif not registry.is_image(archive):
+        raise click.UsageError("--manifest is missing: what mount point, command and accounts the release has")
     if origin:
         setattr(header, "from", _origin(parent, origin))
     with connect(settings) as api:
-        with upload.opened(archive) as source:
-            operation = upload.sent(source, api.apps.PushRelease, apps_pb2.PushReleaseRequest, header)
+        if registry.is_image(archive):
+            header.registry_image = archive
+            operation = api.apps.PushRelease(iter([apps_pb2.PushReleaseRequest(header=header)]))
+        else:
+            with upload.opened(archive) as source:
+                operation = upload.sent(source, api.apps.PushRelease, apps_pb2.PushReleaseRequest, header)
         finish(api, settings, operation, how)
 
 
@@ -98,6 +115,7 @@ def show(settings: Settings, *, release: str) -> None:
             ("added", size(found.added_bytes)),
             ("on pool", size(found.used_bytes)),
             ("sha256", found.sha256),
+            ("image", found.image),
             ("guid", str(found.guid)),
             ("built on", short(found.built.base)),
             ("osversion", str(found.built.osversion or "")),
@@ -114,6 +132,18 @@ def show(settings: Settings, *, release: str) -> None:
 def sbom(settings: Settings, *, release: str) -> None:
     """Print a release's software bill of materials, CycloneDX JSON."""
     bill(settings, release)
+
+
+@command.command("publish", examples=("app publish redis/7.2 docker://registry.example.net/team/redis:7.2",))
+@click.argument("release", metavar="APP/VERSION", type=references.release, shell_complete=complete.releases)
+@click.argument("image", metavar="docker://IMAGE:TAG")
+@mutation()
+@click.pass_obj
+def publish(settings: Settings, *, release: str, image: str, how: How) -> None:
+    """Push a release to a registry, as an OCI image with its manifest in it."""
+    with connect(settings) as api:
+        operation = api.apps.PublishRelease(apps_pb2.PublishReleaseRequest(name=release, image=image, **how.fields()))
+        finish(api, settings, operation, how)
 
 
 @command.command("rm", examples=("app rm redis/7.0 --plan", "app rm redis/7.0"))

@@ -17,6 +17,7 @@ from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import base_make
 from jaild.cli.output import listing, render
 from jaild.cli.output.listing import Column, Look, listed
+from jaild.model.layers import registry
 from jaild.model.quantity import size
 from jaild.v1 import bases_pb2
 
@@ -35,6 +36,7 @@ def command() -> None:
         "base import 14.3-RELEASE /usr/obj/release --on-host",
         "base import debian-13 image.tar --image v1",
         "base import debian-12 --from beta",
+        "base import debian-13 docker://registry.example.net/base:13 --plan",
     ),
 )
 @click.argument("name", type=references.base)
@@ -62,13 +64,14 @@ def import_(
     peer: str,
     how: How,
 ) -> None:
-    """Import a base from an archive, `-` for stdin, and seal it; or fetch it from a peer."""
+    """Import a base: an archive, `-` for stdin, a registry's image (docker://...); or one of a peer."""
     header = bases_pb2.ImportBaseHeader(base_id=short(name), sha256=sha256, image=image, peer=peer, **how.fields())
     if (path is None) == (not peer):
         raise click.UsageError("give PATH, or --from PEER: where the base comes from")
-    if path is None:
+    if path is None or registry.is_image(path):
         if on_host or manifest is not None or image:
-            raise click.UsageError("--from takes a base as it is on the peer: --sha256 is all that goes with it")
+            raise click.UsageError("--from and docker://... take what is there: --sha256 is all that goes with them")
+        header.registry_image = path or ""
         with connect(settings) as api:
             finish(api, settings, api.bases.ImportBase(iter([bases_pb2.ImportBaseRequest(header=header)])), how)
         return
@@ -128,11 +131,30 @@ def show(settings: Settings, *, name: str) -> None:
             ("size", size(base.size_bytes)),
             ("on pool", size(base.used_bytes)),
             ("sha256", base.sha256),
+            ("image", base.image),
             ("guid", str(base.guid)),
             ("used by", "\n".join(base.used_by)),
             ("notes", "\n".join(base.notes)),
         )
     )
+
+
+@command.command(
+    "publish",
+    examples=(
+        "base publish debian-12 docker://registry.example.net/base:12 --plan",
+        "base publish debian-12 docker://registry.example.net/base:12",
+    ),
+)
+@click.argument("name", type=references.base, shell_complete=complete.bases)
+@click.argument("image", metavar="docker://IMAGE:TAG")
+@mutation()
+@click.pass_obj
+def publish(settings: Settings, *, name: str, image: str, how: How) -> None:
+    """Push a base to a registry, as an OCI image."""
+    with connect(settings) as api:
+        operation = api.bases.PublishBase(bases_pb2.PublishBaseRequest(name=name, image=image, **how.fields()))
+        finish(api, settings, operation, how)
 
 
 @command.command("rm", examples=("base rm debian-12 --plan", "base rm debian-12"))

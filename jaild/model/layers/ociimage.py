@@ -15,6 +15,7 @@ from jaild.model import quantity
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 
 LAYOUT, INDEX = "oci-layout", "index.json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 OPAQUE = b".wh..wh..opq"  # a folder in which nothing of the layers below is left
 _WHITEOUT, _OF_AUFS = b".wh.", b".wh..wh."
 _REFERENCE = "org.opencontainers.image.ref.name"
@@ -25,11 +26,14 @@ _INDEXES = frozenset(
 _LAYERS = frozenset(
     {
         "application/vnd.oci.image.layer.v1.tar",
-        "application/vnd.oci.image.layer.v1.tar+gzip",
+        LAYER,
         "application/vnd.oci.image.layer.v1.tar+zstd",
         "application/vnd.docker.image.rootfs.diff.tar.gzip",
     }
 )
+CONFIGS = frozenset(
+    {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
+)  # of images; artifacts have others
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "i386": "386"}  # as Go names them, and so images
 _MAX_LAYERS = 200
 _T = TypeVar("_T")
@@ -67,6 +71,18 @@ class Descriptor(msgspec.Struct, frozen=True, rename={"media_type": "mediaType"}
         return self.media_type in _INDEXES
 
 
+class Document(msgspec.Struct, frozen=True, rename={"media_type": "mediaType"}):
+    """Either of the two below, as a registry gives them for a name."""
+
+    media_type: str = ""  # an index of OCI may do without
+    manifests: tuple[Descriptor, ...] | None = None
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it is a list of images."""
+        return self.media_type in _INDEXES or (not self.media_type and self.manifests is not None)
+
+
 class Index(msgspec.Struct, frozen=True):
     """index.json, or one below it."""
 
@@ -78,6 +94,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
+    annotations: dict[str, str] = {}
 
 
 def parse(data: bytes, kind: type[_T], what: str) -> _T:

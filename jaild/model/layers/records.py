@@ -41,6 +41,7 @@ class BaseRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     files: int = 0
     size: int = 0  # bytes unpacked
     notes: tuple[str, ...] = ()  # what the import left out, such as device nodes
+    image: str = ""  # docker://...@sha256:..., if it came from a registry
     schema: int = SCHEMA
 
 
@@ -99,6 +100,7 @@ class ReleaseRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     size: int = 0  # bytes unpacked
     added: int = 0  # bytes written that the parent did not have: all of `size` without one
     built: Built | None = None  # by a recipe; None for one that was pushed
+    image: str = ""  # docker://...@sha256:..., if it came from a registry
     schema: int = SCHEMA
 
     @property

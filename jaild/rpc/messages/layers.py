@@ -29,6 +29,7 @@ def base_message(view: BaseView) -> bases_pb2.Base:
         notes=record.notes,
         used_by=view.used_by,
         guid=view.guid,
+        image=record.image,
     )
 
 
@@ -65,6 +66,7 @@ def release_message(view: ReleaseView) -> apps_pb2.Release:
         used_bytes=view.used,
         used_by=view.used_by,
         guid=view.guid,
+        image=record.image,
     )
     if record.built is not None:
         message.built.CopyFrom(built_message(record.built))

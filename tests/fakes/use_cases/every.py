@@ -52,6 +52,7 @@ from tests.fakes.use_cases.layers import (
     FakeBuilds,
     FakeChannels,
     FakeFetch,
+    FakePublishing,
     FakeReleases,
     FakeSharing,
 )
@@ -77,6 +78,7 @@ class Fakes:
         self.fetch = FakeFetch()
         self.sharing = FakeSharing()
         self.releases = FakeReleases()
+        self.publishing = FakePublishing()
         self.builds = FakeBuilds()
         self.jails = FakeJails()
         self.confirmations = FakeConfirmations()
@@ -118,8 +120,8 @@ class Fakes:
         """Register them as the rooms register their use cases; `test_fakes.py` compares the shapes of the two."""
         services, fakes = Services(), _untyped(self)
         messages = OperationMessages(services)
-        bases = BasesServicer(fakes.bases, fakes.fetch, messages)
-        apps = AppsServicer(fakes.releases, messages)
+        bases = BasesServicer(fakes.bases, fakes.fetch, fakes.publishing, messages)
+        apps = AppsServicer(fakes.releases, fakes.publishing, messages)
         jails, migrations = (
             JailsServicer(fakes.jails, JailMessages(), messages),
             MigrationsServicer(fakes.migrations, messages),

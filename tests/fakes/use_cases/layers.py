@@ -64,6 +64,12 @@ class FakeBases(Fake):
             self.ended.set()
         return operation
 
+    async def import_image(
+        self, base_id: str, image: str, /, *, sha256: str = "", validate_only: bool = False, caller: Caller
+    ) -> Operation:
+        told = {"sha256": sha256, **asked(validate_only=validate_only)}
+        return self.operate("import_image", base_id, image, **told, caller=caller)
+
     async def import_path(
         self, base_id: str, path: str, /, *, sha256: str, image: str = "", validate_only: bool = False, caller: Caller
     ) -> Operation:
@@ -158,6 +164,16 @@ class FakeSharing(Fake):
             raise self.error
 
 
+class FakePublishing(Fake):
+    async def base(self, base_id: str, image: str, /, *, validate_only: bool = False, caller: Caller) -> Operation:
+        return self.operate("publish", base_id, image, caller=caller, **asked(validate_only=validate_only))
+
+    async def release(
+        self, app: str, version: str, image: str, /, *, validate_only: bool = False, caller: Caller
+    ) -> Operation:
+        return self.operate("publish", app, version, image, caller=caller, **asked(validate_only=validate_only))
+
+
 class FakeReleases(Fake):
     def __init__(self) -> None:
         super().__init__()
@@ -191,6 +207,22 @@ class FakeReleases(Fake):
         )
         self.taken = b"".join([chunk async for chunk in chunks])
         return operation
+
+    async def pull(
+        self,
+        app: str,
+        version: str,
+        image: str,
+        /,
+        *,
+        sha256: str,
+        parent: str,
+        manifest: Manifest | None,
+        validate_only: bool = False,
+        caller: Caller,
+    ) -> Operation:
+        told = {"sha256": sha256, "parent": parent, "manifest": manifest}
+        return self.operate("pull", app, version, image, **told, caller=caller, **asked(validate_only=validate_only))
 
     def get(self, app: str, version: str, /) -> ReleaseView:
         for view in self.releases:

@@ -91,6 +91,7 @@ TASKS = {
     "jaild/rollouts/worker.py": AWAITED,
     "jaild/layers/sealing.py": AWAITED,
     "jaild/engine/concurrency.py": AWAITED,
+    "jaild/adapters/archives/skopeo.py": AWAITED,
     "jaild/adapters/archives/bsdtar.py": AWAITED,
     "jaild/adapters/peers.py": AWAITED,
     "jaild/adapters/system/process.py": AWAITED,

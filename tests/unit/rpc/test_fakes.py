@@ -33,6 +33,7 @@ from jaild.layers.bases import Bases
 from jaild.layers.builds import Builds
 from jaild.layers.channels import Channels
 from jaild.layers.fetching import BaseFetch
+from jaild.layers.publishing import Publishing
 from jaild.layers.releases import Releases
 from jaild.layers.sharing import LayerSharing
 from jaild.migration.service import Migrations
@@ -59,6 +60,7 @@ REAL: dict[str, tuple[type, ...]] = {
     "fetch": (BaseFetch,),
     "sharing": (LayerSharing,),
     "releases": (Releases,),
+    "publishing": (Publishing,),
     "builds": (Builds,),
     "jails": (Jails,),
     "confirmations": (Confirmations,),

@@ -39,7 +39,7 @@ async def layered(source: Path, tree: Path, _policy: Policy) -> tuple[str, ...]:
     layout = Layout(source.parent / "layout")
     made = layout.finish(layout.image(layout.blob(source.read_bytes(), LAYER)))
     images = OciImages(ARCHIVES)
-    return await images.unpack(await images.open(made, reference="", wanted=HERE), tree)
+    return await images.unpack(await images.open(made, reference="", wanted=HERE), tree, base_policy())
 
 
 async def compared(source: Path, tree: Path, policy: Policy) -> tuple[str, ...]:

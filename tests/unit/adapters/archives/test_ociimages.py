@@ -21,6 +21,7 @@ from jaild.model.errors import (
     NotFoundError,
 )
 from jaild.model.layers import ociimage
+from jaild.model.layers.archive import base_policy
 from jaild.model.layers.ociimage import Platform
 from tests.ocilayouts import Layout, named, platform
 from tests.tars import Item, file, folder, hardlink, picture, symlink
@@ -37,7 +38,7 @@ def layout(tmp_path: Path) -> Layout:
 async def unpacked(layout: Path, tmp_path: Path, reference: str = "") -> Path:
     tree = tmp_path / "tree"
     tree.mkdir()
-    await IMAGES.unpack(await IMAGES.open(layout, reference=reference, wanted=HERE), tree)
+    await IMAGES.unpack(await IMAGES.open(layout, reference=reference, wanted=HERE), tree, base_policy())
     return tree
 
 
@@ -306,5 +307,5 @@ async def test_an_image_as_freebsd_itself_makes_it_is_taken(tmp_path: Path) -> N
     for reference in ("", "freebsd-runtime:15.1-RELEASE-amd64"):
         image = await IMAGES.open(tmp_path / "oci", reference=reference, wanted=here)
     (tmp_path / "tree").mkdir()
-    await IMAGES.unpack(image, tmp_path / "tree")
+    await IMAGES.unpack(image, tmp_path / "tree", base_policy())
     assert names(tmp_path / "tree") == ["bin", "bin/sh"]

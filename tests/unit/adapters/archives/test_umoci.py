@@ -13,6 +13,7 @@ from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ociimages import OciImages
 from jaild.adapters.system.process import ProcessRunner
 from jaild.model.errors import InvalidArgumentError
+from jaild.model.layers.archive import base_policy
 from jaild.model.layers.ociimage import Platform
 from tests.ocilayouts import Layout, named
 from tests.tars import Item, file, folder, hardlink, picture, symlink
@@ -84,7 +85,7 @@ async def by_jaild(layout: Path, where: Path) -> str:
     """Unpack with jaild; return the reason if it refused."""
     where.mkdir()
     try:
-        await IMAGES.unpack(await IMAGES.open(layout, reference="image", wanted=HERE), where)
+        await IMAGES.unpack(await IMAGES.open(layout, reference="image", wanted=HERE), where, base_policy())
     except InvalidArgumentError as refused:
         return refused.reason
     return ""

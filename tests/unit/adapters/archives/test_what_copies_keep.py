@@ -100,7 +100,7 @@ async def as_image(tree: Path, into: Path) -> None:
     layout, images = Layout(tree.parent / "layout"), OciImages(ARCHIVES)
     made = layout.finish(layout.image(layout.blob(packed(tree).read_bytes(), LAYER)))
     wanted = Platform(architecture="amd64", os="linux")
-    await images.unpack(await images.open(made, reference="", wanted=wanted), into)
+    await images.unpack(await images.open(made, reference="", wanted=wanted), into, base_policy())
 
 
 async def as_match(tree: Path, into: Path) -> None:
