@@ -37,6 +37,8 @@ class Host:
     refuses: str = ""  # the reason
     away: tuple[tuple[float, float], ...] = ()  # it is cut off from its master; it goes on
     slow: float = 0.0  # until it does what it is told
+    ahead: float = 0.0  # of the master's clock
+    undoing: float = 10.0  # seconds that its undo takes
     began: float = 0.0
     back: float = 0.0  # when its undo began
     requests: set[str] = field(default_factory=set)
@@ -48,7 +50,7 @@ class Host:
     def changes(self, now: float) -> bool:
         """Whether its jails are being changed at that time."""
         return bool(self.began) and (
-            self.began <= now < self.began + self.seconds or self.back <= now < self.back + 10.0
+            self.began <= now < self.began + self.seconds or self.back <= now < self.back + self.undoing
         )
 
     def moved(self, now: float) -> bool:
@@ -63,8 +65,10 @@ class Host:
             case Verb.BEGIN if self.refuses:
                 return msgspec.to_builtins(Look(state=RolloutState.REFUSED, reason=self.refuses))
             case Verb.BEGIN:
+                if now + self.ahead > call.arguments["expires"] and not self.began:
+                    return msgspec.to_builtins(Look(state=RolloutState.REFUSED, reason="ROLLOUT_EXPIRED"))
                 request = f"{call.arguments['rollout']}-{call.arguments['attempt']}"
-                if request not in self.requests and now <= call.arguments["expires"]:
+                if request not in self.requests and now + self.ahead <= call.arguments["expires"]:
                     self.requests.add(request)
                     self.began = now
                     self.begun.append(now)
@@ -87,7 +91,7 @@ class Host:
         state = RolloutState.RUNNING if not over else RolloutState.PAUSED if self.failing else RolloutState.DONE
         back = None
         if self.back:
-            back = RolloutState.UNDONE if now >= self.back + 10.0 else RolloutState.UNDOING
+            back = RolloutState.UNDONE if now >= self.back + self.undoing else RolloutState.UNDOING
             state = back
         moved = 0 if back is RolloutState.UNDONE or not over else self.jails - self.failing
         sick = over and self.sick_after is not None and now >= self.began + self.seconds + self.sick_after

@@ -108,6 +108,7 @@ class Health:
 
     since: float | None = None  # it has been healthy without a break; None: it is not healthy
     over: str = ""  # why it will not become healthy by itself
+    watched: float = 0.0  # nobody looked at it before that: its time to become healthy begins no earlier
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,7 @@ class _Look:
     passed: list[str] = field(default_factory=list)
     failed: list[Verdict] = field(default_factory=list)
     until: float | None = None
-    held: bool = False  # one is to be taken back, and later
+    held: bool = False  # one is to be taken back, and not yet
 
     def __post_init__(self) -> None:
         self.states = [member.state for member in self.members]
@@ -240,7 +241,7 @@ class _Look:
                 continue
             member = self.members[place]
             found = self.health.get(member.name, Health())
-            last = member.moved + self.policy.healthy_deadline
+            last = max(member.moved, found.watched) + self.policy.healthy_deadline
             since = None if found.since is None else max(found.since, member.moved)
             if found.over:
                 self._fail(place, found.over)
@@ -313,6 +314,8 @@ class _Look:
             if self._take(member):
                 self.states[place] = MemberState.UNDOING
                 yield member.name
+            else:  # when another one has ended, or is given up
+                self.held = True
 
     def start(self) -> Iterator[str]:
         """Begin with those whose turn it is."""
@@ -353,7 +356,8 @@ class _Look:
         if state is RolloutState.CANCELLING:
             return RolloutState.CANCELLED
         if state is RolloutState.UNDOING:
-            return RolloutState.INCOMPLETE if MemberState.STUCK in self.states else RolloutState.UNDONE
+            unknown = any(self.states[place] is MemberState.UNDOING for place in self.open)  # silent, all of them
+            return RolloutState.INCOMPLETE if unknown or MemberState.STUCK in self.states else RolloutState.UNDONE
         if state is RolloutState.RUNNING and MemberState.WAITING not in answering:
             return RolloutState.DONE
         return state

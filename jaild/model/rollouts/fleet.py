@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -28,7 +28,9 @@ _PAUSE = 30.0  # seconds before it is tried again, doubled each time
 _LONGEST_PAUSE = 600.0
 _NOTHING = "NOTHING_TO_ROLL_OUT"
 _NOT_UNDONE = frozenset({RolloutState.REFUSED, RolloutState.INCOMPLETE, RolloutState.PAUSED, RolloutState.CANCELLED})
-_AGAIN = LATER | {"ROLLOUT_UNDER_WAY", "ROLLOUT_STATE"}
+_AGAIN = LATER | {"ROLLOUT_UNDER_WAY", "ROLLOUT_STATE", "ROLLOUT_EXPIRED"}
+_GIVEN_UP = {MemberState.CHANGING: MemberState.FAILED, MemberState.UNDOING: MemberState.STUCK}
+_HEARD_AGAIN = {after: before for before, after in _GIVEN_UP.items()}
 
 
 class FleetPolicy(RolloutPolicy, frozen=True, kw_only=True):
@@ -147,6 +149,15 @@ _HEEDED = {
 }
 
 
+def begun(rollout: str, spec: FleetSpec, actor: str, now: float) -> FleetRollout:
+    """Return a new one."""
+    return FleetRollout(id=rollout, spec=spec, actor=actor, created=now, deadline=_deadline(spec, now))
+
+
+def _deadline(spec: FleetSpec, now: float) -> float | None:
+    return now + spec.policy.deadline if spec.policy.deadline else None
+
+
 def may(state: RolloutState, word: Word) -> bool:
     """Return whether a rollout in that state can heed a word."""
     return state in _HEEDED[word][1]
@@ -166,27 +177,31 @@ def heeded(
     if word is not Word.RESUME:
         message = rollout.message if rollout.state is to else f"{to} by {actor}"
         return msgspec.structs.replace(rollout, state=to, message=message, finished=0.0), tuple(steps)
-    deadline = now + rollout.spec.policy.deadline if rollout.spec.policy.deadline else None
-    rollout = msgspec.structs.replace(rollout, state=to, message="", deadline=deadline)
+    rollout = msgspec.structs.replace(rollout, state=to, message="", deadline=_deadline(rollout.spec, now))
     return rollout, tuple(map(_forgiven, steps))
 
 
 def _forgiven(step: HostStep) -> HostStep:
     if not step.counts and step.jails_failed == step.jails_forgiven:
         return step
-    given_up = step.silent and step.state is MemberState.CHANGING
-    state = MemberState.FAILED if given_up else step.state
+    state = _GIVEN_UP.get(step.state, step.state) if step.silent else step.state
     return msgspec.structs.replace(step, counts=False, state=state, jails_forgiven=step.jails_failed)
 
 
-def next_decision(rollout: FleetRollout, steps: Sequence[HostStep], seen: Mapping[str, Seen], now: float) -> Decision:
-    """Return what is to be done now; `seen`: how those were that soak."""
+def next_decision(
+    rollout: FleetRollout, steps: Sequence[HostStep], seen: Mapping[str, Seen], now: float, since: float = 0.0
+) -> Decision:
+    """Return what is to be done now; `seen`: how those were that soak. `since`: nobody asked them before that."""
     windows = rollout.spec.policy.maintenance
     return decide(
         rollout.spec.policy,
         rollout.state,
         steps,
-        {step.name: health(step, seen.get(step.name), now) for step in steps if step.state is MemberState.SOAKING},
+        {
+            step.name: replace(health(step, seen.get(step.name), now), watched=since)
+            for step in steps
+            if step.state is MemberState.SOAKING
+        },
         now=now,
         deadline=rollout.deadline,
         opens=maintenance.next_opening(windows, now) if windows else 0.0,
@@ -239,17 +254,21 @@ def decided(step: HostStep, decision: Decision, verdict: str, now: float) -> Hos
     return step
 
 
-def silenced(step: HostStep, policy: FleetPolicy, now: float) -> HostStep:
-    """Return a step as it is if its host has not answered for too long; the same one if it has."""
-    for_so_long = now - step.heard
+def silenced(step: HostStep, policy: FleetPolicy, now: float, since: float = 0.0) -> HostStep:
+    """Return a step as it is if its host has not answered for too long; the same one if it has.
+
+    `since`: nobody asked it before that, as when the master was down, and so its silence says nothing.
+    """
+    for_so_long = now - max(step.heard, since)
+    if step.state not in _GIVEN_UP:
+        return step
     if step.silent:
-        lost = step.state is MemberState.CHANGING and for_so_long >= policy.give_up
-        return msgspec.structs.replace(step, state=MemberState.FAILED) if lost else step
-    if for_so_long < policy.silence or step.state not in {MemberState.CHANGING, MemberState.UNDOING}:
+        lost = for_so_long >= policy.give_up
+        return msgspec.structs.replace(step, state=_GIVEN_UP[step.state]) if lost else step
+    if for_so_long < policy.silence:
         return step
     return msgspec.structs.replace(
         step,
-        state=MemberState.STUCK if step.state is MemberState.UNDOING else step.state,
         silent=True,
         counts=True,
         reason="HOST_SILENT",
@@ -281,11 +300,7 @@ def observed(step: HostStep, look: Look, now: float) -> HostStep:
 
 def _heard_again(step: HostStep) -> HostStep:
     """Return the step of a host that was silent, as it was before: its answer says how it is."""
-    before = {
-        MemberState.FAILED: MemberState.CHANGING,  # given up
-        MemberState.STUCK: MemberState.UNDOING,
-    }
-    state = before.get(step.state, step.state)
+    state = _HEARD_AGAIN.get(step.state, step.state)
     return msgspec.structs.replace(step, silent=False, counts=False, state=state, reason="", message="", hint="")
 
 

@@ -46,6 +46,7 @@ class Driver:
         self._asked: dict[str, tuple[int, float]] = {}  # by host: the last call, and when
         self._waits: set[str] = set()  # hosts whose last call has no answer
         self._sent: Counter[int] = Counter()  # jobs by wave, since they were last written
+        self._since = transport.now()  # what hosts did not say before that, nobody had asked them
         self._until: float | None = 0.0  # when it is to be decided again
         self._changed: dict[str, HostStep] = {}
         self._round = 0.0  # when hosts were asked last how they stand
@@ -79,7 +80,7 @@ class Driver:
                 self._put(*steps)
             heard = Counter(wave for answer in answers for wave in self._take(answer, now))
             for name in [*self._under_way]:
-                self._put(fleet.silenced(self._steps[name], self._head.spec.policy, now))
+                self._put(fleet.silenced(self._steps[name], self._head.spec.policy, now, self._since))
             if self._changed or self._head is not before or (self._until is not None and now >= self._until):
                 made = self._decide(now)
             if self._changed or self._head != before:
@@ -98,7 +99,7 @@ class Driver:
         """Decide until nothing more is to be done now."""
         made: list[Decision] = []
         while self._head.state not in ENDED:
-            decision = fleet.next_decision(self._head, [*self._steps.values()], self._seen, now)
+            decision = fleet.next_decision(self._head, [*self._steps.values()], self._seen, now, self._since)
             self._until = decision.until
             message = decision.breach or self._head.message
             self._head = msgspec.structs.replace(self._head, state=decision.state, message=message)

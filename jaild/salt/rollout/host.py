@@ -51,8 +51,9 @@ class HostRollout:
     def begin(self, spec: Mapping[str, Any], expires: float) -> Look:
         """Begin the host's own rollout, unless it was begun, or the time `expires` has passed."""
         request = rollouts_pb2.StartRolloutRequest(spec=_spec(spec), request_id=self._request)
-        if time.time() > expires:
-            return self.look()
+        if (late := time.time() - expires) > 0:
+            found = self.look()
+            return _expired(late) if found.state is None else found
         try:
             self._api.rollouts.StartRollout(request, timeout=READ_SECONDS)
         except grpc.RpcError as error:
@@ -176,6 +177,15 @@ def plan(api: Api, spec: Mapping[str, Any]) -> HostPlan:
         jails=jails,
         ailing=ailing,
         refused=_refused(made),
+    )
+
+
+def _expired(late: float) -> Look:
+    return Look(
+        state=RolloutState.REFUSED,
+        reason="ROLLOUT_EXPIRED",
+        message=f"what it was told to begin was too old by {late:.0f} s",
+        hint="compare the clocks of the host and of its master: date; both should follow NTP",
     )
 
 

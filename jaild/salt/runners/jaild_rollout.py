@@ -34,6 +34,7 @@ import salt.utils.minions
 import salt.utils.user
 
 from jaild.model.errors import JaildError
+from jaild.model.rollouts import fleet
 from jaild.model.rollouts.decision import Decision, RolloutState
 from jaild.model.rollouts.fleet import FleetRollout, Word
 from jaild.salt.rollout import asked, planning, report
@@ -153,7 +154,7 @@ def start(
         target_type=tgt_type,
         leave_out_refused=leave_out_refused,
     )
-    rollout = FleetRollout(id=_new_id(), spec=spec, actor=_actor(), created=time.time())
+    rollout = fleet.begun(_new_id(), spec, _actor(), time.time())
     where = _where(tgt, tgt_type, site, group)
     rollouts = _rollouts()
     plans = rollouts.ask_plans(rollout, [*where])

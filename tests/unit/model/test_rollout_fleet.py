@@ -96,8 +96,10 @@ def test_a_host_that_says_nothing_counts_after_a_while_and_no_more_once_it_does(
     assert silenced(step(), POLICY, NOW) == step()
     quiet = silenced(step(heard=NOW - 300), POLICY, NOW)
     assert (quiet.state, quiet.silent, quiet.counts, quiet.reason) == (M.CHANGING, True, True, "HOST_SILENT")
-    stuck = silenced(step(M.UNDOING, heard=NOW - 300), POLICY, NOW)
-    assert (stuck.state, stuck.silent) == (M.STUCK, True)
+    assert silenced(step(heard=NOW - 9000), POLICY, NOW, NOW - 299) == step(heard=NOW - 9000)  # nobody had asked it
+    undoing = silenced(step(M.UNDOING, heard=NOW - 300), POLICY, NOW)
+    assert (undoing.state, undoing.silent) == (M.UNDOING, True)  # it may be at it
+    assert silenced(undoing, POLICY, NOW + 3300).state is M.STUCK
     assert silenced(quiet, POLICY, NOW + 3000) == quiet
     given_up = silenced(quiet, POLICY, NOW + 3300)
     assert (given_up.state, given_up.silent, given_up.counts) == (M.FAILED, True, True)

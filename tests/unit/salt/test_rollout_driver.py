@@ -11,7 +11,7 @@ import pytest
 
 from jaild.model.errors import FailedPreconditionError, NotFoundError
 from jaild.model.rollouts.decision import MemberState, RolloutState
-from jaild.model.rollouts.fleet import EXPIRY, FleetPolicy, FleetRollout, FleetSpec, HostStep, Word
+from jaild.model.rollouts.fleet import EXPIRY, FleetPolicy, FleetSpec, HostStep, Word, begun
 from jaild.model.rollouts.policy import OnBreach, Share
 from jaild.salt.rollout.messages import Answer, Call, Transport, Verb
 from jaild.salt.rollout.planning import Order, Where, planned
@@ -36,7 +36,7 @@ class Bench:
 
     def accept(self, order: Order | None = None) -> None:
         spec = FleetSpec(each={"base": "bases/new"}, target="*", policy=self._policy)
-        rollout = FleetRollout(id=ID, spec=spec, actor="me", created=START)
+        rollout = begun(ID, spec, "me", self.fleet.now())
         rollouts = self.rollouts()
         plans = rollouts.ask_plans(rollout, [*self.fleet.hosts])
         where = {host.name: Where(host.site, host.group) for host in self.fleet.hosts.values()}
@@ -149,6 +149,82 @@ def test_a_host_that_was_silent_from_the_beginning_is_begun_when_it_answers(tmp_
         over.accept()
     assert [each.code for each in refused.value.problems] == ["ROLLOUT_REFUSED"]
     assert over.store.rollouts() == []
+
+
+def test_a_rack_waits_for_its_host_that_is_cut_off_while_it_is_taken_back(tmp_path: Path) -> None:
+    hosts = racks(4)
+    hosts[0].failing, hosts[0].undoing, hosts[0].away = 1, 2000.0, ((START + 90, START + 3000),)
+    bench = Bench(tmp_path, hosts, failure_budget=Share(2), silence=60.0)
+    bench.accept()
+    assert bench.run() is RolloutState.DONE
+    assert bench.fleet.together == []
+    assert bench.states() == {"h0": M.UNDONE, "h1": M.DONE, "h2": M.DONE, "h3": M.DONE}
+    assert hosts[1].begun[0] > START + 3000
+    assert hosts[3].begun[0] < START + 400  # nobody else waited
+
+
+def test_one_that_is_never_heard_of_again_while_it_is_taken_back_is_stuck_and_its_rack_goes_on(tmp_path: Path) -> None:
+    hosts = racks(2)
+    hosts[0].failing, hosts[0].undoing, hosts[0].away = 1, 2000.0, ((START + 90, math.inf),)
+    bench = Bench(tmp_path, hosts, failure_budget=Share(2), silence=60.0, give_up=600.0)
+    bench.accept()
+    assert bench.run() is RolloutState.DONE
+    assert bench.states() == {"h0": M.STUCK, "h1": M.DONE}
+    assert hosts[1].begun[0] > START + 600
+
+
+def test_taking_all_back_is_incomplete_where_a_host_does_not_say_that_it_is(tmp_path: Path) -> None:
+    hosts = racks(4)
+    bench = Bench(tmp_path, hosts, silence=60.0, give_up=600.0)
+    bench.accept()
+    assert bench.run() is RolloutState.DONE
+    hosts[0].away = ((bench.fleet.now(), math.inf),)
+    bench.say(Word.UNDO)
+    assert bench.run() is RolloutState.INCOMPLETE
+    assert bench.states() == {"h0": M.STUCK, "h1": M.UNDONE, "h2": M.UNDONE, "h3": M.UNDONE}
+
+
+@pytest.mark.parametrize("after", [30.0, 75.0], ids=["in mid-change", "while they are watched"])
+def test_a_host_is_not_blamed_for_the_time_that_its_master_was_down(tmp_path: Path, after: float) -> None:
+    hosts = racks(4, of=4)
+    hosts[0].seconds = 60.0
+    bench = Bench(tmp_path, hosts, canaries=1)
+    bench.accept()
+    mortal = _Mortal(bench, math.inf)
+
+    def killed(_: Call) -> None:
+        if bench.fleet.now() > START + after:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        bench.rollouts(_Nudged(bench.fleet, killed), mortal.store).carry_out(ID)
+    mortal.store.close()
+    bench.fleet.receive(bench.fleet.now() + 7200.0)
+    assert bench.run() is RolloutState.DONE
+    assert set(bench.states().values()) == {M.DONE}
+    assert bench.store.rollout(ID).message == ""
+
+
+def test_it_is_paused_at_its_deadline_which_a_word_begins_anew(tmp_path: Path) -> None:
+    hosts = racks(4, of=4)
+    bench = Bench(tmp_path, hosts, deadline=150.0)
+    bench.accept()
+    assert bench.run() is RolloutState.PAUSED
+    assert bench.store.rollout(ID).message == "it was to be over within 150 s"
+    assert not hosts[3].begun
+    while bench.run() is RolloutState.PAUSED:
+        bench.say(Word.RESUME)
+    assert set(bench.states().values()) == {M.DONE}
+
+
+def test_a_host_whose_clock_is_wrong_fails_after_some_tries_and_holds_nobody_up(tmp_path: Path) -> None:
+    hosts = racks(3, of=3)
+    hosts[0].ahead = 2 * EXPIRY
+    bench = Bench(tmp_path, hosts, failure_budget=Share(1))
+    bench.accept()
+    assert bench.run() is RolloutState.DONE
+    assert bench.states() == {"h0": M.FAILED, "h1": M.DONE, "h2": M.DONE}
+    assert bench.step("h0").reason == "ROLLOUT_EXPIRED"
 
 
 def test_what_was_said_to_a_host_and_came_too_late_is_not_done(tmp_path: Path) -> None:
