@@ -6,11 +6,11 @@ drain, stop                       ◄── all of the data of a jail that runs;
   │
 snapshot                          ◄── of what is there now, for good: a restore of it undoes this one
   │
-copy: the record says what from   ◄── error, crash: put back from that snapshot, by a rollback where nothing is newer
-  │
+copy: the record says what from   ◄── error, crash: put back from that snapshot, by a rollback where nothing is newer;
+  │                                   a jail that ran on over a crash has what it wrote in a snapshot `undone-`
 start, health checks              ◄── unhealthy: stopped, put back, started
   │
-commit: the record says so no more
+commit: the record says so no more; the oldest of such snapshots go, of restores that failed their own
 
 Nothing is rolled back to the wanted snapshot itself: that would destroy all newer ones, those of other tools as well,
 and what standbys, migrations and backups go on from (docs/decisions/0405).
@@ -30,11 +30,12 @@ from jaild.engine.clones import readable
 from jaild.engine.inventory import JailEntry, OwnedJail
 from jaild.engine.operations import Handle
 from jaild.engine.owned_snapshots import OwnedSnapshots
-from jaild.engine.saga import Phase, Pivot, Saga
+from jaild.engine.saga import Completion, Phase, Pivot, Saga
 from jaild.jails.build import JailParts
 from jaild.model import access
 from jaild.model.backups.points import point_of
 from jaild.model.backups.restore import Restore, plan_of, restore_of
+from jaild.model.jails import authority
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import JailRecord, Restoring
 from jaild.model.operation import Operation, Stop
@@ -99,13 +100,14 @@ class Restores:
                 Phase("plan", self._plan),
                 Phase("drain", self._drain, undo=self._serves_on, message="hooks before_stop", when=_Attempt.drains),
                 Phase("stop", self._stop, undo=self._start_again, stop=Stop.NEVER, when=_Attempt.stops),
-                Phase("snapshot", self._keep_what_is),
+                Phase("snapshot", self._keep_what_is, undo=self._forget),
                 Phase("copy", self._copy, undo=self._put_back, message=_what),
                 Phase("copied", self._copied, when=_Attempt.stops),
                 Phase("start", self._start, undo=self._end, when=_Attempt.stops),
                 Phase("health-check", self._check, message="waiting for the health checks", when=_Attempt.stops),
             ),
             pivot=Pivot("commit", self._commit, happened=self._is_committed),
+            after=(Completion("prune", self._prune),),
         )
 
     async def restore(self, name: str, wanted: Wanted, *, validate_only: bool, caller: Caller) -> Operation:
@@ -166,7 +168,10 @@ class Restores:
         await self._runs.remove(entry, number)
 
     async def _start_again(self, attempt: _Attempt) -> None:
-        await self._runs.ensure(attempt.owned.entry, attempt.owned.generation)
+        """Start what was stopped, unless its data could not be put back: then it stays down."""
+        entry = attempt.owned.entry
+        authority.require_whole(self._inventory.claim(entry, entry.record or attempt.committed))
+        await self._runs.ensure(entry, attempt.owned.generation)
 
     async def _keep_what_is(self, attempt: _Attempt) -> None:
         entry = attempt.owned.entry
@@ -177,10 +182,20 @@ class Restores:
         path = attempt.restore.path
         attempt.restoring = Restoring(before=tag, path=path, whole=bool(path))
         attempt.handle.facts(before=tag)
-        found = await self._zfs.snapshots(entry.dataset, recursive=True)
+
+    async def _forget(self, attempt: _Attempt) -> None:
+        """Drop that snapshot: all is as it was. Else restores that fail would push out what good ones replaced."""
+        entry, restoring = attempt.owned.entry, attempt.restoring
+        if restoring is not None and entry.record is not None and entry.record.restoring is None:
+            owned = OwnedSnapshots(self._zfs, entry.dataset)
+            await owned.drop(await owned.tagged(restoring.before, RESTORE))
+
+    async def _prune(self, attempt: _Attempt) -> None:
+        dataset = attempt.owned.entry.dataset
+        found = await self._zfs.snapshots(dataset, recursive=True)
         own = [snapshot for snapshot in found if snapshot.purpose == RESTORE]
-        kept = {s.tag for s in [s for s in own if s.dataset == entry.dataset][-_KEPT:]} | {attempt.restore.point.tag}
-        await owned.drop([s for s in own if s.tag not in kept], among=found)
+        kept = {s.tag for s in [s for s in own if s.dataset == dataset][-_KEPT:]} | {attempt.restore.point.tag}
+        await OwnedSnapshots(self._zfs, dataset).drop([s for s in own if s.tag not in kept], among=found)
 
     async def _copy(self, attempt: _Attempt) -> None:
         entry, restore = attempt.owned.entry, attempt.restore
@@ -189,14 +204,25 @@ class Restores:
         attempt.handle.facts(written_bytes=written)
 
     async def _bring(
-        self, entry: JailEntry, parts: Mapping[str, str], snapshots: Mapping[str, Snapshot], clone: str
+        self,
+        entry: JailEntry,
+        parts: Mapping[str, str],
+        snapshots: Mapping[str, Snapshot],
+        clone: str,
+        *,
+        undoes: bool = False,
     ) -> int:
-        """Make what the jail has of these parts equal to what these snapshots have; return the bytes written."""
+        """Make what the jail has of these parts equal to what these snapshots have; return the bytes written.
+
+        `undoes`: a path that the snapshot does not have goes; else it is an error.
+        """
         written = 0
         for part, below in parts.items():
             snapshot = snapshots[part]
+            await self._datasets.open(entry, part)  # else it would come into the folder that it is mounted on
             async with readable(self._inventory.where, self._zfs, self._files, snapshot.name, clone[:12]) as folder:
-                written += await self._files.bring_back(folder, entry.folder / part, below, snapshot.created)
+                there = entry.folder / part
+                written += await self._files.bring_back(folder, there, below, snapshot.created, or_remove=undoes)
         return written
 
     async def _put_back(self, attempt: _Attempt) -> None:
@@ -205,15 +231,22 @@ class Restores:
 
     async def _undo(self, entry: JailEntry, record: JailRecord, restoring: Restoring, parts: Mapping[str, str]) -> None:
         """Put the data back as it was before a restore. Done again, it does the same."""
+        if not restoring.path:  # from here on nothing is started until all of it is back
+            halfway = msgspec.structs.replace(record, restoring=msgspec.structs.replace(restoring, whole=False))
+            if entry.record != halfway:
+                await self._datasets.write(entry, halfway)
         found = await self._zfs.snapshots(entry.dataset, recursive=True)
+        marks = await self._zfs.bookmarks(entry.dataset, recursive=True)
         for part, below in parts.items():
             dataset = self._inventory.where.part(entry.name, part)
             of_part = [snapshot for snapshot in found if snapshot.dataset == dataset]
             before = next(s for s in of_part if s.tag == restoring.before and s.purpose == RESTORE)
-            if not restoring.path and of_part[-1] is before:
+            newer = [m for m in marks if m.dataset == dataset and m.created >= before.created]
+            if not restoring.path and of_part[-1] is before and not newer:
                 await self._zfs.rollback(before.name)
-            else:  # others' snapshots came since, or the jail runs
-                await self._bring(entry, {part: below}, {part: before}, restoring.before.removeprefix("before-"))
+            else:  # others' snapshots came since, or a backup has left its bookmark, or the jail runs
+                clone = restoring.before.removeprefix("before-")
+                await self._bring(entry, {part: below}, {part: before}, clone, undoes=True)
         await self._datasets.write(entry, msgspec.structs.replace(record, restoring=None))
 
     async def _copied(self, attempt: _Attempt) -> None:
@@ -264,7 +297,14 @@ class Restores:
         if entry.generation is None:
             return  # it cannot be read, and what cannot be read is not started
         parts = restore_of(entry.name, entry.generation.spec, point, restoring.path).parts
+        if restoring.whole:  # it ran on meanwhile: what it wrote is kept, too
+            await self._keep_interrupted(entry, restoring.before.replace("before-", "undone-", 1))
         await self._undo(entry, record, restoring, parts)
+
+    async def _keep_interrupted(self, entry: JailEntry, tag: str) -> None:
+        owned = OwnedSnapshots(self._zfs, entry.dataset)
+        if not await owned.tagged(tag, RESTORE):
+            await owned.make(tag, RESTORE)
 
 
 def _runs(entry: JailEntry) -> bool:

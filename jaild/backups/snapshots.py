@@ -121,6 +121,14 @@ class JailSnapshots:
                 hint=f"ask whose it is; then zfs destroy -r {entry.dataset}@{tag}",
                 resource=resource,
             )
+        restoring = entry.record.restoring if entry.record is not None else None
+        if restoring is not None and restoring.before == tag:
+            raise FailedPreconditionError(
+                "SNAPSHOT_NEEDED",
+                f"snapshot {tag} is what the data of jail {name} are put back from: a restore of it was interrupted",
+                hint="restart the daemon, which puts them back; then it may go",
+                resource=resource,
+            )
         if kind_of(point.purpose) not in _REMOVABLE:
             raise FailedPreconditionError(
                 "SNAPSHOT_NEEDED",

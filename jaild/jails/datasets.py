@@ -92,8 +92,8 @@ class JailDatasets:
         for path in await self._files.matching(data, identity.DATA):
             await self._files.remove(data / path)
 
-    async def _open(self, entry: JailEntry, path: str) -> None:
-        """Mount a volume that no spec named, such as one that only the copy had that the jail became here."""
+    async def open(self, entry: JailEntry, path: str) -> None:
+        """Have a part mounted. A volume is not that no spec named, such as one that only the copy had of this jail."""
         if await self._zfs.mounted(entry.folder / path) is None:
             dataset = self._inventory.where.part(entry.name, path)
             await self._zfs.inherit(dataset, "readonly")
@@ -122,7 +122,7 @@ class JailDatasets:
         for name, volume in sorted(spec.volumes.items()):
             if name in entry.parts:
                 if entry.generation is None or name not in entry.generation.spec.volumes:
-                    await self._open(entry, name)
+                    await self.open(entry, name)
                 continue
             more = {"recordsize": volume.recordsize} if volume.recordsize else {}
             await self._make_part(entry, name, quotas.bounds_of(volume.quota), **more)

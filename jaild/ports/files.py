@@ -144,12 +144,15 @@ class Files(Protocol):
         `without`: files, by their paths below `source`, that are left out.
         """
 
-    async def bring_back(self, source: Path, destination: Path, path: str, taken: float) -> int:
+    async def bring_back(
+        self, source: Path, destination: Path, path: str, taken: float, *, or_remove: bool = False
+    ) -> int:
         """Make `path` (relative; '' for all) in a jail's data, `destination`, as it is in `source`.
 
         `source` is a clone of its snapshot of `taken` (seconds since the epoch). What was not there then goes; sockets,
         pipes and devices are left out. Returns how many bytes of files were written: what was not changed is left.
-        `NotFoundError` (PATH_NOT_IN_SNAPSHOT), `FailedPreconditionError` (NOT_A_FOLDER). It is on disk as with
+        `NotFoundError` (PATH_NOT_IN_SNAPSHOT), but with `or_remove` the path goes that `source` does not have;
+        `FailedPreconditionError` (NOT_A_FOLDER). It is on disk as with
         `write_tree`; ended in the middle it leaves a mixture, and done again it completes it.
         """
 

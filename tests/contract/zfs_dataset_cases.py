@@ -308,6 +308,19 @@ class DatasetCases:
         await host.zfs.rollback(f"{name}@s2")
         assert await host.read(name, "f") == b"old"
 
+    async def test_a_rollback_goes_over_no_bookmark_that_is_newer(self, host: ZfsHost) -> None:
+        if not (await host.zfs.capabilities()).bookmarks:
+            pytest.skip("this ZFS has no bookmarks")
+        await host.zfs.create(name := f"{host.top}/a")
+        await host.zfs.snapshot(name, "s1")
+        await host.write(name, "f", b"new")
+        await host.zfs.snapshot(name, "s2")
+        await host.zfs.bookmark(f"{name}@s2", "mark")
+        await host.zfs.destroy(f"{name}@s2")
+        await refused(host.zfs.rollback(f"{name}@s1"), FailedPreconditionError, "DATASET_BUSY")
+        await host.zfs.destroy(f"{name}#mark")
+        await host.zfs.rollback(f"{name}@s1")
+
     async def test_a_rename_takes_children_snapshots_and_origins_along(self, host: ZfsHost) -> None:
         for name in ("a", "a/b"):
             await host.zfs.create(f"{host.top}/{name}")

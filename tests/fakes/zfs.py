@@ -248,8 +248,10 @@ class FakeZfs:
     async def rollback(self, snapshot: str) -> None:
         await self._begin("rollback", checked_snapshot(snapshot))
         fs, snap = self.pool.snap(snapshot)
-        if snap is not fs.snapshots[-1]:
-            raise refusal("DATASET_BUSY", snapshot, f"cannot rollback to '{snapshot}': more recent snapshots exist")
+        if any(each.txg > snap.txg for each in (*fs.snapshots, *fs.bookmarks.values())):
+            raise refusal(
+                "DATASET_BUSY", snapshot, f"cannot rollback to '{snapshot}': more recent snapshots or bookmarks exist"
+            )
         self.pool.become(fs, snap.tree)
 
     async def hold(self, tag: str, *snapshots: str) -> None:

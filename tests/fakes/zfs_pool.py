@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import functools
+import itertools
 import secrets
 import stat
 import time
@@ -79,6 +80,7 @@ class Snap:
     size: int
     holds: set[str] = field(default_factory=set)
     purpose: str = ""
+    txg: int = field(default_factory=itertools.count().__next__, compare=False)
 
 
 @dataclass(kw_only=True)

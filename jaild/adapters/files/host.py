@@ -214,10 +214,12 @@ class HostFiles:
         stopped = threading.Event()
         return await _in_thread(after, lambda: treediff.compare(before, after, without, links, stopped), stopped)
 
-    async def bring_back(self, source: Path, destination: Path, path: str, taken: float) -> int:
+    async def bring_back(
+        self, source: Path, destination: Path, path: str, taken: float, *, or_remove: bool = False
+    ) -> int:
         """Make a jail's data as it was."""
         stopped = threading.Event()
-        work = functools.partial(sync.bring_back, source, destination, path, taken, stopped)
+        work = functools.partial(sync.bring_back, source, destination, path, taken, stopped, or_remove=or_remove)
         return (await _in_thread(destination / path, work, stopped)).added
 
     async def matching(self, root: Path, patterns: Sequence[str]) -> tuple[str, ...]:

@@ -60,11 +60,14 @@ def sync(source: Path, destination: Path, stopped: threading.Event) -> Counts:
         return _all(_run(source_fd, destination_fd, stopped))
 
 
-def bring_back(source: Path, destination: Path, path: str, taken: float, stopped: threading.Event) -> Counts:
+def bring_back(
+    source: Path, destination: Path, path: str, taken: float, stopped: threading.Event, *, or_remove: bool = False
+) -> Counts:
     """Make `path` (relative; '' for all) in a jail's data, `destination`, as it is in `source`: its snapshot's clone.
 
     `taken`: when that was taken, in seconds since the epoch. What was not there then goes.
-    Raises `NotFoundError` (PATH_NOT_IN_SNAPSHOT), `FailedPreconditionError` (NOT_A_FOLDER) if the way to it is not
+    `or_remove`: a path that the source does not have is removed. Else
+    raises `NotFoundError` (PATH_NOT_IN_SNAPSHOT), `FailedPreconditionError` (NOT_A_FOLDER) if the way to it is not
     through folders now, `ResourceExhaustedError` (TREE_TOO_LARGE), and else as `sync`.
     """
     steps = [os.fsencode(step) for step in path.split("/") if step]
@@ -77,12 +80,26 @@ def bring_back(source: Path, destination: Path, path: str, taken: float, stopped
             old = stack.enter_context(reached(source, above))
             _look(name, old)
         except (StepError, FileNotFoundError) as error:
+            if or_remove:
+                return _removed(destination, above, name)
             why = f"there is no {path} in the snapshot"
             raise NotFoundError("PATH_NOT_IN_SNAPSHOT", why, hint="name another path, or snapshot") from error
         new = stack.enter_context(_way(source, destination, above))
         run = _run(old, new, stopped, taken=taken)
         _entry(run, old, new, b"", name, exists=name in _names(new))
         return run.counts
+
+
+def _removed(destination: Path, above: list[bytes], name: bytes) -> Counts:
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(reached(destination, above))
+        except (StepError, FileNotFoundError):
+            return Counts()  # nor is there a way to it
+        if name not in _names(folder):
+            return Counts()
+        _remove(name, folder)
+        return Counts(removed=1)
 
 
 def _run(source: int, destination: int, stopped: threading.Event, *, taken: float = 0.0) -> _Run:

@@ -237,6 +237,13 @@ def refusal(intent: Intent, claim: Claim) -> Refusal | None:
     return Refusal(reason=reason, message=message, hint=hint, resource=resource, detail=detail)
 
 
+def require_whole(claim: Claim) -> None:
+    """Raise `FailedPreconditionError` (JAIL_RESTORING) if a restore has replaced a part of a jail's data only."""
+    found = _restoring(claim)
+    if found is not None:
+        raise found.error()
+
+
 def _restoring(claim: Claim) -> Refusal | None:
     """Return why a jail of which a restore has replaced a part only is left as it is; None for any other."""
     restoring = claim.record.restoring

@@ -8,6 +8,7 @@ import pytest
 from jaild.backups.restores import Wanted
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.jails.spec import TcpCheck, Volume
+from jaild.model.layers.records import Restoring
 from jaild.model.operation import Operation
 from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
@@ -174,3 +175,113 @@ async def test_half_restored_data_is_neither_started_nor_changed_until_it_is_put
     await host.restart()
     assert read(host) == ("new", "new")
     assert reason_of(await ended(host, host.core.use_cases.jails.start("web", caller=caller()))) == ""
+
+
+BUSY = FailedPreconditionError("DATASET_BUSY", "busy", hint="wait")
+
+
+async def test_a_volume_that_is_not_mounted_is_mounted_before_anything_is_brought_back_into_it(host: FakeHost) -> None:
+    await with_past(host)
+    await ended(host, host.core.use_cases.jails.stop("web", caller=caller()))
+    await host.zfs.unmount(f"{WEB}/db")
+    assert reason_of(await restore(host, "mine")) == ""
+    assert (await host.zfs.dataset(f"{WEB}/db")).mounted
+    assert read(host) == ("old", "old")
+
+
+async def test_a_jail_whose_data_could_not_be_put_back_stays_down(host: FakeHost) -> None:
+    await with_past(host)
+    host.zfs.refuse["clone"] = host.zfs.refuse["rollback"] = BUSY
+    operation = await restore(host, "mine")
+    assert (reason_of(operation), "cleanup_pending" in operation.facts) == ("DATASET_BUSY", True)
+    assert host.core.use_cases.jails.get("web").state is not JailState.RUNNING
+    host.zfs.refuse.clear()
+    await host.restart()
+    await host.quiet()
+    assert (read(host), host.core.use_cases.jails.get("web").state) == (("new", "new"), JailState.RUNNING)
+
+
+async def test_data_that_were_put_back_in_part_are_not_started(host: FakeHost) -> None:
+    await create(host, msgspec.structs.replace(WITH, health=(TcpCheck(port=80, address="192.0.2.1"),)))
+    write(host, "old")
+    await take(host)
+    write(host, "new")
+    host.probe.problem = "connection refused"
+    host.zfs.refuse["rollback"] = BUSY
+    assert reason_of(await restore(host, "mine")) == "HEALTH_CHECK_FAILED"
+    assert host.core.use_cases.jails.get("web").state is not JailState.RUNNING
+    assert reason_of(await ended(host, host.core.use_cases.jails.start("web", caller=caller()))) == "JAIL_RESTORING"
+
+
+async def test_a_backup_in_the_middle_does_not_keep_data_from_being_put_back(host: FakeHost) -> None:
+    spec = msgspec.structs.replace(WITH, health=(TcpCheck(port=80, address="192.0.2.1"),))
+    await create(host, spec)
+    write(host, "old")
+    await take(host)
+    write(host, "new")
+    host.probe.problem = "connection refused"
+    start = host.runtime.start
+
+    async def started(*asked: object, **more: object) -> object:
+        await host.zfs.snapshot(WEB, "backup-1", recursive=True)
+        for name in (WEB, f"{WEB}/data", f"{WEB}/db"):
+            await host.zfs.bookmark(f"{name}@backup-1", "backup-1")
+            await host.zfs.destroy(f"{name}@backup-1")
+        host.runtime.start = start  # type: ignore[method-assign]
+        return await start(*asked, **more)  # type: ignore[arg-type]
+
+    host.runtime.start = started  # type: ignore[method-assign, assignment]
+    assert reason_of(await restore(host, "mine")) == "HEALTH_CHECK_FAILED"
+    assert (read(host), host.core.use_cases.jails.get("web").state) == (("new", "new"), JailState.RUNNING)
+
+
+async def test_restores_that_fail_push_out_no_snapshot_of_one_that_did_not(host: FakeHost) -> None:
+    await with_past(host)
+    kept = (await restore(host, "mine")).facts["before"]
+    for _ in range(4):
+        assert reason_of(await restore(host, "mine", "/var/log/none")) == "PATH_NOT_IN_SNAPSHOT"
+    tags = [each.tag for each in await host.core.use_cases.snapshots.list("web")]
+    assert [tag for tag in tags if tag.startswith("before-")] == [kept]
+
+
+async def test_what_a_jail_wrote_on_over_a_crash_in_a_restore_is_kept(host: FakeHost) -> None:
+    await with_past(host)
+    entry = host.core.inventory.jails["web"]
+    before = (await restore(host, "mine", "/var/db/x/rows")).facts["before"]
+    assert entry.record is not None
+    restoring = Restoring(before=before, path="/var/db/x/rows", whole=True)
+    await host.core.rooms.jails.datasets.write(entry, msgspec.structs.replace(entry.record, restoring=restoring))
+    write(host, "written since")
+    await host.restart()
+    await host.quiet()
+    assert read(host) == ("written since", "new")
+    assert reason_of(await restore(host, before.replace("before-", "undone-"))) == ""
+    assert read(host) == ("written since", "written since")
+
+
+async def test_the_snapshot_that_an_interrupted_restore_is_undone_from_is_not_removed(host: FakeHost) -> None:
+    await with_past(host)
+    entry = host.core.inventory.jails["web"]
+    before = (await restore(host, "mine")).facts["before"]
+    assert entry.record is not None
+    halfway = msgspec.structs.replace(entry.record, restoring=Restoring(before=before))
+    await host.core.rooms.jails.datasets.write(entry, halfway)
+    with pytest.raises(JaildError, match="SNAPSHOT_NEEDED"):
+        await host.core.use_cases.snapshots.remove("web", before, validate_only=True, caller=caller())
+
+
+async def test_a_deleted_file_that_could_not_be_brought_back_whole_is_not_left_in_part(host: FakeHost) -> None:
+    await with_past(host)
+    rows = host.core.inventory.jails["web"].folder / "db/rows"
+    rows.unlink()
+    entry = host.core.inventory.jails["web"]
+    before = (await restore(host, "mine", "/var/db/x/rows")).facts["before"]  # as it is, in the middle of it
+    assert entry.record is not None
+    begun = Restoring(before=before, path="/var/db/x/rows", whole=True)
+    await host.core.rooms.jails.datasets.write(entry, msgspec.structs.replace(entry.record, restoring=begun))
+    await host.restart()
+    await host.quiet()
+    assert not rows.exists()
+    record = host.core.use_cases.jails.get("web").record
+    assert record is not None
+    assert record.restoring is None
