@@ -15,11 +15,12 @@ from functools import partial
 from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry, OwnedJail
 from jaild.engine.owned_snapshots import OwnedSnapshots
-from jaild.model.backups.records import Backup, continued, doomed, lineage_name
+from jaild.model.backups.records import Backup, Lineage, continued, doomed, is_of, lineage_name
 from jaild.model.backups.targets import TargetSettings
 from jaild.model.errors import FailedPreconditionError, NotFoundError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.spec import Keep
+from jaild.model.layers.records import JailRecord
 from jaild.model.snapshots import Bookmark, Snapshot
 from jaild.ports.backups import Sending, Stream, Vault
 
@@ -56,9 +57,15 @@ class BackupSending:
 
     async def newest(self, entry: JailEntry, target: str) -> float:
         """Return when the newest backup of a jail at a target was taken; 0 if there is none."""
-        uid = entry.record.uid if entry.record is not None else ""
-        lineages = await self.vault(target).lineages(entry.name)
+        if entry.record is None:
+            return 0.0
+        uid, lineages = entry.record.uid, await self._lineages(self.vault(target), entry.name, entry.record)
         return max((b.taken for lineage in lineages for b in lineage.backups if b.uid == uid), default=0.0)
+
+    async def _lineages(self, vault: Vault, name: str, record: JailRecord) -> list[Lineage]:
+        """Return those of all names that the jail has had: what is kept of them is kept together."""
+        names = dict.fromkeys((name, *(former.name for former in record.formerly)))
+        return [lineage for each in names for lineage in await vault.lineages(each)]
 
     async def send(self, name: str, target: str, keep: Keep | None) -> Backup:
         """Send one; `keep`: which of the jail's stay there, None for all. Errors of ZFS here and there, and of sshd."""
@@ -66,13 +73,16 @@ class BackupSending:
         async with self._one_at_a_time[target]:
             owned = self._inventory.owned(name, Intent.REPLICATE)
             await self._require_clear(owned.entry)
-            lineages = await vault.lineages(name)
+            lineages = await self._lineages(vault, name, owned.record)
+            if keep is not None:  # before, too: a target that is full takes nothing until something goes
+                lineages = await self._prune(vault, lineages, owned, keep)
             whole = {backup.id for lineage in lineages for backup in lineage.backups}
             purpose = f"backup/{target}"
             snapshots = await self._snapshots(owned.entry, purpose, whole)
             there = await self._bases(owned.entry, {snapshot.guid for snapshot in snapshots})
             guids = {path: {guid for _, guid in bases} for path, bases in there.items()}
-            lineage = continued(lineages, owned.record.uid, guids, vault.longest)
+            of_name = [each for each in lineages if is_of(each.name, name)]  # one is asked for by the jail's name
+            lineage = continued(of_name, owned.record.uid, guids, vault.longest)
             tip = {part.path: part.guid for part in lineage.backups[-1].parts} if lineage is not None else {}
             backup = self._record(owned, snapshots[0])
             parts = [self._sending(owned.entry, snapshot, tip, there) for snapshot in snapshots]
@@ -80,7 +90,7 @@ class BackupSending:
             sent = await vault.append(of, backup, parts)
             await self._settle(owned.entry, target, purpose, snapshots)
             if keep is not None:
-                await self._prune(vault, name, owned.record.uid, keep)
+                await self._prune(vault, await self._lineages(vault, name, owned.record), owned, keep)
             return sent
 
     async def _require_clear(self, entry: JailEntry) -> None:
@@ -160,8 +170,10 @@ class BackupSending:
                         await self._zfs.destroy(mark.name)
         await owned.drop(own)
 
-    async def _prune(self, vault: Vault, name: str, uid: str, keep: Keep) -> None:
-        lineages = await vault.lineages(name)
+    async def _prune(self, vault: Vault, lineages: list[Lineage], owned: OwnedJail, keep: Keep) -> list[Lineage]:
+        """Drop what nothing keeps any more; return what is there then."""
         by_name = {lineage.name: lineage for lineage in lineages}
-        for lineage, ids in doomed(lineages, uid, keep, chained=vault.chained).items():
+        gone = doomed(lineages, owned.record.uid, keep, chained=vault.chained)
+        for lineage, ids in gone.items():
             await vault.drop(by_name[lineage], ids)
+        return await self._lineages(vault, owned.entry.name, owned.record) if gone else lineages

@@ -27,7 +27,7 @@ from jaild.model.backups.retention import is_due
 from jaild.model.errors import JaildError, NotFoundError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import Create, Origin
-from jaild.model.jails.copying import Reach, copied
+from jaild.model.jails.copying import Reach, copied, of_original
 from jaild.model.jails.spec import Backup
 from jaild.model.layers.records import Generation
 from jaild.model.operation import Operation
@@ -202,6 +202,7 @@ class Backups:
         vault = self._sending.vault(target)
         lineage, backup = backup_of(await vault.lineages(jail), jail, at)
         past = await self._past(vault, lineage, backup)
+        is_here = any(e.record is not None and e.record.uid == backup.uid for e in self._inventory.jails.values())
         spec, notes = copied(past.generation.spec, Reach(), jail, keeps_name=name == jail)
         origin = Origin(
             base=past.generation.base,
@@ -209,12 +210,15 @@ class Backups:
             etc=past.etc,
             local_etc=past.local_etc,
             step=f"bring data and volumes of {jail} of {backup.host} as of {moment(backup.taken)} from {target}",
-            keeps_identity=True,
+            keeps_identity=not is_here,  # else there would be two machines of one identity
             accepted=past.generation.accepted,
-            problems=notes,
+            problems=(
+                *notes,
+                *of_original(spec, Reach(), f"{jail} of {backup.host}", "configure others before you start it"),
+            ),
         )
         creation = Create(spec, stopped=True, kind="import", base=past.generation.base, origin=origin)
-        seed = partial(self._seed, vault, lineage, backup)
+        seed = partial(self._seed, vault, lineage, backup, keeps_identity=not is_here)
         return await self._jails.make(name, creation, seed=seed, validate_only=validate_only, caller=caller)
 
     async def _past(self, vault: Vault, lineage: Lineage, backup: BackupRecord) -> Past:
@@ -257,13 +261,22 @@ class Backups:
                 await self._zfs.receive(name, chunks, properties=properties if number == 0 else {})
 
     async def _seed(
-        self, vault: Vault, lineage: Lineage, backup: BackupRecord, entry: JailEntry, generation: Generation
+        self,
+        vault: Vault,
+        lineage: Lineage,
+        backup: BackupRecord,
+        entry: JailEntry,
+        generation: Generation,
+        *,
+        keeps_identity: bool,
     ) -> None:
         there = {part.path for part in backup.parts}
         for path in (layout.DATA, *sorted(generation.spec.volumes)):
             if path in there:
                 make = partial(self._part, vault, lineage, backup, path)
                 await self._datasets.bring(entry, generation.spec, path, make)
+        if not keeps_identity:
+            await self._datasets.forget_identity(entry)
 
     async def _part(
         self, vault: Vault, lineage: Lineage, backup: BackupRecord, path: str, name: str, properties: Mapping[str, str]

@@ -31,7 +31,7 @@ from jaild.model.errors import DataLossError, FailedPreconditionError
 from jaild.model.exports import config
 from jaild.model.exports.header import CONFIG, DatasetEntry, Form, Header, dataset_section
 from jaild.model.jails.change import Create, Origin
-from jaild.model.jails.copying import Reach, copied
+from jaild.model.jails.copying import Reach, copied, of_original
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.archive import data_policy
 from jaild.model.layers.records import Generation
@@ -169,15 +169,16 @@ class Imports:
         trees = await file.content(CONFIG, config.MOST)
         etc, local_etc = await asyncio.to_thread(config.unpacked, trees)
         spec, notes = copied(generation.spec, asked.reach, header.jail, keeps_name=asked.keep_identity)
+        original = f"{header.jail} of {header.host}"
         origin = Origin(
             base=generation.base,
             release=generation.release,
             etc=etc,
             local_etc=local_etc,
-            step=f"bring data and volumes of {header.jail} of {header.host} as of {moment(header.taken)}",
+            step=f"bring data and volumes of {original} as of {moment(header.taken)}",
             keeps_identity=asked.keep_identity,
             accepted=generation.accepted,
-            problems=(*notes, *_same_addresses(header, asked), *self._channel(spec)),
+            problems=(*notes, *of_original(generation.spec, asked.reach, original), *self._channel(spec)),
         )
         return Create(spec, asked.stopped, kind="import", base=generation.base, origin=origin)
 
@@ -270,20 +271,3 @@ class Imports:
             await self._archives.extract(archive.path, folder, listing)
         finally:
             await self._files.remove(archive.path)
-
-
-def _same_addresses(header: Header, asked: Asked) -> tuple[Problem, ...]:
-    """Return the warning that the original, if it still runs, has the addresses that the import is to have."""
-    network = header.generation.spec.network
-    if not network.addresses or asked.reach.addresses or asked.reach.without_network:
-        return ()
-    told = ", ".join(network.addresses)
-    return (
-        Problem(
-            severity=Severity.WARNING,
-            code="ADDRESSES_OF_ORIGINAL",
-            message=f"it gets the addresses of {header.jail} of {header.host}, {told}: only one of the two may run",
-            subject="$.network.addresses",
-            hint="give it others (--ip), or stop the original",
-        ),
-    )

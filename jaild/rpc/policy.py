@@ -119,7 +119,7 @@ RULES: dict[str, Rule] = {
     "/jaild.v1.Volumes/DeleteVolume": Rule(_OPERATOR, _name),
     **_reads("jaild.v1.Backups", "ListBackupTargets", "ListBackups"),
     "/jaild.v1.Backups/BackUpJail": Rule(_PRODUCT, _name),  # of jails of its own apps
-    "/jaild.v1.Backups/RestoreBackup": Rule(_OPERATOR, lambda r: str(r.jail)),
+    "/jaild.v1.Backups/RestoreBackup": Rule(_OPERATOR, lambda r: f"jails/{r.jail_id}" if r.jail_id else str(r.jail)),
     **_reads("jaild.v1.JailSnapshots", "ListJailSnapshots"),
     # Of jails of its own apps.
     "/jaild.v1.JailSnapshots/TakeJailSnapshot": Rule(_PRODUCT, lambda r: str(r.parent)),

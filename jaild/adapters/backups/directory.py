@@ -3,7 +3,8 @@
     PATH/web.1a2b3c4d.backup-20261130t181500z/backup-20261130t181500z/{0.zfs, 1.zfs, manifest.json}
 
 A backup is written beside them as `.part` and renamed when all of it is on the disk. Checksums are asked before
-anything of a stream is used.
+anything of a stream is used. Others may write there, as on a share: names are those of folders, never what a manifest
+says, and no link is followed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,6 +30,7 @@ from jaild.ports.backups import Sending, Stream
 _MANIFEST = "manifest.json"
 _PART = ".part"
 _PIECE = 1 << 20
+_MOST = 1 << 20  # bytes of a manifest
 
 
 class DirectoryVault:
@@ -45,7 +48,7 @@ class DirectoryVault:
 
     def _lineages(self, jail: str) -> list[Lineage]:
         with explained(self._path):
-            folders = sorted(each for each in self._path.iterdir() if each.is_dir() and is_of(each.name, jail))
+            folders = sorted(each for each in self._path.iterdir() if _is_folder(each) and is_of(each.name, jail))
             found = [Lineage(name=folder.name, backups=tuple(_backups(folder))) for folder in folders]
         return [lineage for lineage in found if lineage.backups]
 
@@ -125,17 +128,37 @@ class DirectoryVault:
 def _backups(folder: Path) -> list[Backup]:
     found = []
     for each in sorted(folder.iterdir()):
-        if each.name.endswith(_PART) or not (each / _MANIFEST).is_file():
+        if each.name.endswith(_PART) or not _is_folder(each) or not os.path.lexists(each / _MANIFEST):
             continue
         try:
-            found.append(msgspec.json.decode((each / _MANIFEST).read_bytes(), type=Backup))
-        except msgspec.DecodeError as error:
-            raise DataLossError(
-                "BACKUP_DAMAGED",
-                f"{each / _MANIFEST} cannot be read: {error}",
-                hint="take it away if it is none of jaild's; what is left of it may be restored by zfs receive",
-            ) from error
+            backup = msgspec.json.decode(_manifest(each / _MANIFEST), type=Backup)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise _damaged(each / _MANIFEST, str(error)) from error
+        if backup.id != each.name:
+            raise _damaged(each / _MANIFEST, f"it is of {backup.id!r}, and its folder of another one")
+        found.append(backup)
     return sorted(found, key=lambda backup: backup.taken)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _manifest(path: Path) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        text = file.read(_MOST + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+    if not 0 < len(text) <= _MOST:
+        raise _damaged(path, "it is no file of a manifest's size")
+    return text
+
+
+def _damaged(path: Path, why: str) -> DataLossError:
+    return DataLossError(
+        "BACKUP_DAMAGED",
+        f"{path} cannot be read: {why}",
+        hint="take it away if it is none of jaild's; what is left of it may be restored by zfs receive",
+    )
 
 
 @asynccontextmanager

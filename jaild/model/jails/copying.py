@@ -57,3 +57,23 @@ def copied(
     hostname = spec.hostname if keeps_name else None
     spec = msgspec.structs.replace(spec, hostname=hostname, standby=None, network=reach.applied(spec.network))
     return spec, problems
+
+
+def of_original(spec: JailSpec, reach: Reach, original: str, how: str = "give it others (--ip)") -> tuple[Problem, ...]:
+    """Return the warning that a copy gets the addresses of its original, which may still run on another host.
+
+    `how`: what to do about it.
+    """
+    network = spec.network
+    if not network.addresses or reach.addresses or reach.without_network:
+        return ()
+    told = ", ".join(network.addresses)
+    return (
+        Problem(
+            severity=Severity.WARNING,
+            code="ADDRESSES_OF_ORIGINAL",
+            message=f"it gets the addresses of {original}, {told}: only one of the two may run",
+            subject="$.network.addresses",
+            hint=f"{how}, or stop the original",
+        ),
+    )

@@ -21,7 +21,7 @@ from jaild.model.views import BackupStatus, JailState
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network
 from tests.fakes.zfs import FakeZfs
-from tests.hosts.asking import SPEC, create, ended, reason_of
+from tests.hosts.asking import SPEC, configure, create, ended, reason_of
 from tests.hosts.fixtures import furnished
 from tests.hosts.standbys import events
 
@@ -203,11 +203,83 @@ async def test_a_stream_that_was_changed_in_its_folder_is_found_before_anything_
         path.write_bytes(path.read_bytes()[:-1] + b"?")
     assert reason_of(await restore(host, name="other")) == "BACKUP_DAMAGED"
     assert "other" not in host.core.inventory.jails
-    for path in (quick_path / "v").rglob("manifest.json"):
-        path.write_text("{")
-    with pytest.raises(JaildError, match="BACKUP_DAMAGED"):
-        await DirectoryVault(Directory(path=quick_path / "v")).lineages()
+    vault, (manifest,) = DirectoryVault(Directory(path=quick_path / "v")), (quick_path / "v").rglob("manifest.json")
+    other = manifest.read_text().replace((await vault.lineages())[0].backups[0].id, "../../precious")
+    for text in ("{", "", " " * (1 << 20) + "{}", other):
+        manifest.write_text(text)
+        with pytest.raises(JaildError, match="BACKUP_DAMAGED"):
+            await vault.lineages()
     await host.stop()
+
+
+async def test_links_in_a_folder_of_backups_are_not_followed(quick_path: Path) -> None:
+    host = FakeHost(quick_path)
+    (quick_path / "v").mkdir()
+    host.targets = {"vault": TargetSettings(directory=Directory(path=quick_path / "v"))}
+    await furnish(host)
+    await create(host, WITH)
+    await send(host)
+    (lineage,) = (quick_path / "v").iterdir()
+    lineage.rename(quick_path / lineage.name)
+    lineage.symlink_to(quick_path / lineage.name)
+    vault = DirectoryVault(Directory(path=quick_path / "v"))
+    assert await vault.lineages() == []
+    lineage.unlink()
+    (quick_path / lineage.name).rename(lineage)
+    (manifest,) = lineage.rglob("manifest.json")
+    manifest.rename(quick_path / "manifest.json")
+    manifest.symlink_to(quick_path / "manifest.json")
+    with pytest.raises(JaildError):
+        await vault.lineages()
+    await host.stop()
+
+
+async def test_a_backup_under_another_name_beside_its_original_has_another_identity(make: Make) -> None:
+    alpha = await furnish(make("alpha"))
+    await create(alpha, WITH)
+    machine = "data/var/lib/dbus/machine-id"
+    original = alpha.core.inventory.jails["web"].folder / machine
+    original.parent.mkdir(parents=True)
+    original.write_text("its own")
+    assert reason_of(await send(alpha)) == ""
+    assert reason_of(await restore(alpha, name="beside")) == ""
+    assert not (alpha.core.inventory.jails["beside"].folder / machine).exists()
+    beta = await furnish(make("beta"))
+    assert reason_of(await restore(beta, name="instead")) == ""
+    assert (beta.core.inventory.jails["instead"].folder / machine).read_text() == "its own"
+    await alpha.stop()
+    await beta.stop()
+
+
+async def test_what_nothing_keeps_goes_before_the_next_is_sent_also_to_a_target_that_is_full(make: Make) -> None:
+    alpha = await furnish(make("alpha"))
+    await create(alpha, msgspec.structs.replace(WITH, backups={"vault": Backup(every="1d", keep=Keep(last=9))}))
+    for _ in range(5):
+        assert reason_of(await send(alpha)) == ""
+        alpha.clock.time += 86_400
+    alpha.zfs.refuse["send"] = UnavailableError("NO_SPACE", "full", hint="wait")
+    assert reason_of(await configure(alpha, WITH)) == ""
+    await alpha.core.use_cases.backups.tick("vault")
+    assert len(await listed(alpha)) == 2
+    await alpha.stop()
+
+
+async def test_a_renamed_jails_backups_begin_anew_and_the_older_ones_go_by_the_same_rule(make: Make) -> None:
+    alpha = await furnish(make("alpha"))
+    await create(alpha, WITH, stopped=True)
+    write(alpha, "old")
+    assert reason_of(await send(alpha)) == ""
+    renames, backups = alpha.core.use_cases.copies.renames, alpha.core.use_cases.backups
+    assert reason_of(await ended(alpha, renames.rename("web", "shop", caller=caller()))) == ""
+    for _ in range(2):
+        alpha.clock.time += 86_400
+        sent = await ended(alpha, backups.back_up("shop", "vault", validate_only=False, caller=caller()))
+        assert reason_of(sent) == ""
+    assert [backup.jail for backup in await backups.list("vault")] == ["shop", "shop"]
+    asked = backups.restore("vault", "shop", "again", math.inf, validate_only=False, caller=caller())
+    assert reason_of(await ended(alpha, asked)) == ""
+    assert read(alpha, "again") == ["old", "old"]
+    await alpha.stop()
 
 
 async def test_a_jail_that_has_become_another_teams_while_its_backup_waited_is_not_sent_for_the_first(
