@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -106,6 +106,28 @@ def planned(rollout: FleetRollout, plans: Mapping[str, HostPlan], where: Mapping
         problems=tuple(problems),
         seconds=duration([place for _, place in placed], rollout.spec.policy, seconds),
     )
+
+
+def in_the_way(steps: Iterable[HostStep], others: Iterable[tuple[str, Iterable[HostStep]]]) -> tuple[Problem, ...]:
+    """Find rollouts that are not over and have a host or a rack of these steps; `others`: their ids and steps."""
+    held = _held(steps)
+    found = []
+    for other, its_steps in others:
+        if both := sorted(held & _held(its_steps)):
+            found.append(
+                _problem(
+                    "ROLLOUT_UNDER_WAY",
+                    f"rollout {other} has {_named(both)}: of a rack one host is changed at a time",
+                    hint=f"wait for it, or end it: salt-run jaild_rollout.cancel {other}",
+                )
+            )
+    return tuple(found)
+
+
+def _held(steps: Iterable[HostStep]) -> set[str]:
+    """Return the hosts that a rollout changes, or may take back, and their racks."""
+    held = [step for step in steps if step.state not in {MemberState.REFUSED, MemberState.SKIPPED}]
+    return {step.name for step in held} | {f"rack {step.group.removeprefix('/')}" for step in held if step.group}
 
 
 def _sites(moving: Mapping[str, HostPlan], where: Mapping[str, Where], first: Sequence[str]) -> dict[str, list[Target]]:

@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager
 import msgspec
 
 from jaild.model.errors import FailedPreconditionError, NotFoundError
+from jaild.model.problems import Problem
 from jaild.model.rollouts import fleet
 from jaild.model.rollouts.decision import IN_FLIGHT, Decision, RolloutState
-from jaild.model.rollouts.fleet import FleetRollout, Word
+from jaild.model.rollouts.fleet import FleetRollout, HostStep, Word
+from jaild.salt.rollout import planning
 from jaild.salt.rollout.driver import Driver, Pace, batches
 from jaild.salt.rollout.messages import BATCH, Answer, Call, HostPlan, JailRuns, Transport, Verb
 from jaild.salt.rollout.planning import Planned
@@ -40,15 +42,26 @@ class Rollouts:
         silence = Answer(0, "", error="no answer")
         return {host: _plan(answers.get(host, silence)) for host in sorted(hosts)}
 
+    def in_the_way(self, rollout: str, steps: Sequence[HostStep]) -> tuple[Problem, ...]:
+        """Find other rollouts that are not over and have a host or a rack of these steps (ROLLOUT_UNDER_WAY)."""
+        others = (other.id for other in self._store.rollouts() if other.id != rollout)
+        return planning.in_the_way(steps, ((other, self._store.steps(other)) for other in others if self._lives(other)))
+
+    def _lives(self, rollout: str) -> bool:
+        return not self._store.rollout(rollout).over or bool(self._store.words(rollout))
+
     def accept(self, planned: Planned, plans: Mapping[str, HostPlan]) -> None:
         """Write a new one down. `FailedPreconditionError` (ROLLOUT_REFUSED) if something was found against it."""
-        if errors := planned.errors:
-            raise FailedPreconditionError(
-                "ROLLOUT_REFUSED", "nothing was begun", hint="see to what was found, and start again", problems=errors
-            )
         rollout = planned.rollout
         members = {step.name for step in planned.steps}
-        with self._store.writing():
+        with self._store.writing():  # so that of two at once the second sees the first
+            if errors := (*planned.errors, *self.in_the_way(rollout.id, planned.steps)):
+                raise FailedPreconditionError(
+                    "ROLLOUT_REFUSED",
+                    "nothing was begun",
+                    hint="see to what was found, and start again",
+                    problems=errors,
+                )
             self._store.add(rollout, planned.steps)
             notes = {host: msgspec.to_builtins(plan) for host, plan in plans.items() if host in members}
             self._store.note(rollout.id, "plan", notes)
@@ -70,13 +83,20 @@ class Rollouts:
                 return True
 
     def say(self, rollout: str, word: Word, actor: str) -> None:
-        """Leave a word for who carries it out. `FailedPreconditionError` (ROLLOUT_STATE) if it cannot be heeded."""
+        """Leave a word for who carries it out. `FailedPreconditionError` (ROLLOUT_STATE) if it cannot be heeded.
+
+        (ROLLOUT_UNDER_WAY) if it is over, and another one has a host or a rack of it by now.
+        """
         known = self.get(rollout)
         if not fleet.may(known.state, word):
             raise FailedPreconditionError(
                 "ROLLOUT_STATE", f"rollout {rollout} is {known.state}: it cannot heed {word}", hint="see its status"
             )
         with self._store.writing():
+            steps = self._store.steps(rollout) if not self._lives(rollout) else []
+            if against := self.in_the_way(rollout, steps):
+                found = against[0]
+                raise FailedPreconditionError(found.code, found.message, hint=found.hint)
             self._store.say(rollout, word, actor)
 
     def get(self, rollout: str) -> FleetRollout:

@@ -22,6 +22,7 @@ How often hosts are asked, in seconds, is the master's configuration; these are 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import secrets
 import time
@@ -161,6 +162,8 @@ def start(
     chosen = Order(tuple(sites), () if isinstance(canaries, int) else tuple(canaries))
     planned = planning.planned(rollout, plans, where, chosen)
     if test:
+        against = rollouts.in_the_way(rollout.id, planned.steps)
+        planned = dataclasses.replace(planned, problems=(*planned.problems, *against))
         return _returned(report.plan(planned, plans), well=not planned.errors)
     rollouts.accept(planned, plans)
     return _carried_out(rollout.id)

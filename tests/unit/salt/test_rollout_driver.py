@@ -34,11 +34,11 @@ class Bench:
         given = {"max_parallel": 99, "min_healthy_time": 30.0, **policy}
         self._policy = FleetPolicy(**given)  # type: ignore[arg-type]
 
-    def accept(self, order: Order | None = None) -> None:
+    def accept(self, order: Order | None = None, of: str = ID, hosts: Sequence[str] | None = None) -> None:
         spec = FleetSpec(each={"base": "bases/new"}, target="*", policy=self._policy)
-        rollout = begun(ID, spec, "me", self.fleet.now())
+        rollout = begun(of, spec, "me", self.fleet.now())
         rollouts = self.rollouts()
-        plans = rollouts.ask_plans(rollout, [*self.fleet.hosts])
+        plans = rollouts.ask_plans(rollout, [*(self.fleet.hosts if hosts is None else hosts)])
         where = {host.name: Where(host.site, host.group) for host in self.fleet.hosts.values()}
         rollouts.accept(planned(rollout, plans, where, order or Order()), plans)
 
@@ -281,6 +281,26 @@ def test_one_process_at_a_time_carries_a_rollout_out(tmp_path: Path) -> None:
     assert [*bench.rollouts().unattended()] == []
     with pytest.raises(NotFoundError):
         bench.rollouts().carry_out("none")
+
+
+def test_two_rollouts_are_never_at_hosts_of_one_rack(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, racks(6), max_parallel=1)
+    bench.accept(hosts=["h0", "h2"])
+    with pytest.raises(FailedPreconditionError) as refused:
+        bench.accept(of="other", hosts=["h1", "h5"])  # h1 is in the rack of h0
+    (found,) = refused.value.problems
+    assert (found.code, found.message.partition(":")[0]) == ("ROLLOUT_UNDER_WAY", "rollout r has rack r0")
+    bench.accept(of="apart", hosts=["h4", "h5"])
+    assert bench.run() is RolloutState.DONE
+    bench.accept(of="other", hosts=["h1"])
+    with pytest.raises(FailedPreconditionError, match="rollout other has rack r0"):
+        bench.say(Word.UNDO)
+    assert bench.store.words(ID) == []
+    bench.rollouts().carry_out("other")
+    bench.say(Word.UNDO)
+    with pytest.raises(FailedPreconditionError, match="nothing was begun"):  # it is over, and about to be taken back
+        bench.accept(of="late", hosts=["h0"])
+    assert bench.run() is RolloutState.UNDONE
 
 
 class _Nudged:
