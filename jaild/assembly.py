@@ -46,6 +46,7 @@ from jaild.adapters.system import memory, own_thread, process, terminals
 from jaild.adapters.system.bootid import KernelBootId
 from jaild.adapters.system.clock import SystemClock
 from jaild.adapters.system.filters import ProgramFilters
+from jaild.adapters.system.keys import ConfiguredKeys
 from jaild.adapters.system.lock import after_last_commands, only_daemon
 from jaild.adapters.system.outside import HostPrograms
 from jaild.adapters.system.probe import SocketProbe
@@ -131,6 +132,7 @@ def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runt
         sinks=SinkAdapters(processes),
         vaults=VaultAdapters(processes),
         filters=ProgramFilters(processes),
+        keys=ConfiguredKeys(processes, config.keys),
         uploads=UploadFolder(config.state / "uploads", room),
         outside=HostPrograms(processes, config.dataset.partition("/")[0], config.tls_files),
         unended=lambda: (*process.unended(), *own_thread.unended()),

@@ -37,6 +37,7 @@ from jaild.v1 import (
     histories_pb2_grpc,
     host_pb2_grpc,
     jails_pb2_grpc,
+    keys_pb2_grpc,
     migrations_pb2_grpc,
     promotions_pb2_grpc,
     rollouts_pb2_grpc,
@@ -103,6 +104,7 @@ class Services:
         self.event_sinks: Any = event_sinks_pb2_grpc.EventSinksStub(channel)
         self.events: Any = events_pb2_grpc.EventsStub(channel)
         self.files: Any = files_pb2_grpc.FilesStub(channel)
+        self.keys: Any = keys_pb2_grpc.KeysStub(channel)
         self.foreign_jails: Any = foreign_jails_pb2_grpc.ForeignJailsStub(channel)
         self.histories: Any = histories_pb2_grpc.HistoriesStub(channel)
         self.host: Any = host_pb2_grpc.HostStub(channel)

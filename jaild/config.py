@@ -12,6 +12,7 @@ import yaml
 
 from jaild.adapters.files.room import Uploads
 from jaild.adapters.peers import PeerAddress
+from jaild.adapters.system.keys import KeySource
 from jaild.metrics.listener import Listener
 from jaild.model import names
 from jaild.model.access import Grant
@@ -66,6 +67,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     registries: dict[str, Registry] = {}  # HOST[:PORT][/PATH] that images are pulled from and pushed to
     event_sinks: dict[str, SinkSettings] = {}  # where events are sent to
     backups: dict[str, TargetSettings] = {}  # where backups of jails may be sent to
+    keys: dict[str, KeySource] = {}  # where the keys of encrypted jails are
     network: Network = Network()  # what this host offers its jails
     uploads: Uploads = Uploads()  # how much room archives may take that come in
     boot_patience: Annotated[float, msgspec.Meta(gt=0)] = 120.0  # seconds that later boot orders wait for one's jails

@@ -18,6 +18,8 @@ from jaild.host import build as host_room
 from jaild.host.build import HostParts
 from jaild.jailfiles import build as jailfiles_room
 from jaild.jailfiles.service import JailFiles
+from jaild.jailkeys import build as jailkeys_room
+from jaild.jailkeys.service import JailKeys
 from jaild.jails import build as jails_room
 from jaild.jails.build import JailParts
 from jaild.layers import build as layers_room
@@ -49,6 +51,7 @@ class Core:
     migration: MigrationParts
     replication: ReplicationParts
     jail_files: JailFiles
+    jail_keys: JailKeys
     salvage: SalvageParts
     adoptions: Adoptions
     evacuations: Evacuations
@@ -85,6 +88,7 @@ def assemble(ports: Ports, place: Place) -> Core:
     migration = migration_room.build(engine, jails, transfer)
     replication = replication_room.build(engine, jails, transfer, migration)
     jail_files = jailfiles_room.build(engine, jails)
+    jail_keys = jailkeys_room.build(engine)
     salvage = salvage_room.build(engine, jails, transfer, migration)
     adoptions = adoption_room.build(engine, layers, jails)
     evacuations = evacuation_room.build(engine, transfer, migration)
@@ -102,6 +106,7 @@ def assemble(ports: Ports, place: Place) -> Core:
         migration=migration,
         replication=replication,
         jail_files=jail_files,
+        jail_keys=jail_keys,
         salvage=salvage,
         adoptions=adoptions,
         evacuations=evacuations,

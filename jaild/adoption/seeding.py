@@ -29,21 +29,28 @@ class Seeding:
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
         self._files = engine.ports.files
+        self._keys = engine.keys
         self._datasets = datasets
 
     async def fill(self, found: Found, entry: JailEntry, generation: Generation) -> None:
         """Make the jail's data and volumes; a folder of the data that the old jail has not is the base's."""
-        cloned = await self._cloned(found, entry, generation) if found.dataset else set()
+        spec = generation.spec
+        # A clone is encrypted as what it is of, which the old jail's data are not, or not by this jail's key.
+        cloned = await self._cloned(found, entry, generation) if found.dataset and spec.encryption is None else set()
+
+        async def make(dataset: str, properties: Mapping[str, str]) -> None:
+            await self._keys.create(dataset, spec, properties)
+
         data = entry.folder / layout.DATA
         if layout.DATA in cloned:
             await self._files.reduce(data, found.data)
         else:
-            await self._datasets.bring(entry, generation.spec, layout.DATA, self._zfs.create)
+            await self._datasets.bring(entry, spec, layout.DATA, make)
             for name, path in found.data.items():
                 await self._files.copy(found.own, data / name, below=path)
-        for name in generation.spec.volumes.keys() - cloned:
+        for name in spec.volumes.keys() - cloned:
             if name in found.volumes:  # one that nothing is brought to is made empty, as any new one
-                await self._datasets.bring(entry, generation.spec, name, self._zfs.create)
+                await self._datasets.bring(entry, spec, name, make)
                 await self._copy(found, found.volumes[name], entry.folder / name)
         await self._complete(generation.base, data, found.data)
 

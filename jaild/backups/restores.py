@@ -91,7 +91,7 @@ class Restores:
         self._events = engine.events
         self._recovery = engine.recovery
         self._sagas = engine.sagas
-        self._datasets, self._runs = jails.datasets, jails.runs
+        self._datasets, self._runs, self._keys = jails.datasets, jails.runs, engine.keys
         self._hooks, self._health_checks = jails.hooks, jails.health_checks
         self._snapshots = snapshots
         self._saga = Saga(
@@ -152,6 +152,7 @@ class Restores:
         name = attempt.target.removeprefix("jails/")
         attempt.owned, attempt.restore, plan = await self._planned(name, attempt.wanted, attempt.caller)
         attempt.handle.note(plan=plan)
+        await self._keys.open(attempt.owned.entry, attempt.owned.generation.spec)
         attempt.was_running = _runs(attempt.owned.entry)
         attempt.committed = attempt.owned.record
 

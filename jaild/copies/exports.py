@@ -25,7 +25,7 @@ from jaild.jails.build import JailParts
 from jaild.jails.past import Past
 from jaild.model import layout, quantity
 from jaild.model.backups.points import Point
-from jaild.model.errors import InvalidArgumentError, NotFoundError
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.model.exports import config
 from jaild.model.exports.container import Writer
 from jaild.model.exports.header import (
@@ -108,6 +108,13 @@ class Exports:
                 hint="bring them to the other host by base import and app push; leave out one of the two",
             )
         owned = self._inventory.owned(name, Intent.COPY)
+        if wanted.portable and not wanted.recipients and owned.generation.spec.encryption is not None:
+            raise FailedPreconditionError(
+                "EXPORT_IN_THE_CLEAR",
+                f"the data of {name} are encrypted, and as tar they would not be",
+                hint="encrypt the export (--encrypt-to), or leave out --portable: ZFS streams stay encrypted",
+                resource=f"jails/{name}",
+            )
         if wanted.at is None:
             return owned, None, await self._past.now(owned)
         point, past = await self._moments.of(owned, wanted.at)

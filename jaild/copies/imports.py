@@ -75,6 +75,7 @@ class Imports:
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
         self._files = engine.ports.files
+        self._keys = engine.keys
         self._archives = engine.ports.archives
         self._draining = engine.draining
         self._dispatcher = engine.dispatcher
@@ -260,7 +261,7 @@ class Imports:
         await self._zfs.destroy(came[0].name)
 
     async def _unpack(self, file: ExportFile, dataset: DatasetEntry, name: str, properties: Mapping[str, str]) -> None:
-        await self._zfs.create(name, properties)
+        await self._keys.create(name, file.header.generation.spec, properties)
         folder = (await self._zfs.dataset(name)).mountpoint
         if folder is None:
             raise FailedPreconditionError("DATASET_NOT_MOUNTED", f"{name} has no mountpoint", hint="see zfs get all")

@@ -12,6 +12,7 @@ from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.drain import Draining
 from jaild.engine.events import Audit, Events
 from jaild.engine.inventory import Inventory
+from jaild.engine.keys import Keys
 from jaild.engine.operations import Operations
 from jaild.engine.recovery import Recovery
 from jaild.engine.reserve import Reserve
@@ -32,6 +33,7 @@ from jaild.ports.filters import Filters
 from jaild.ports.foreign import ForeignHost
 from jaild.ports.images import Images
 from jaild.ports.jailtrees import JailTrees
+from jaild.ports.keys import KeySources
 from jaild.ports.outside import Outside
 from jaild.ports.peer import Peers
 from jaild.ports.probe import HostProbe
@@ -69,6 +71,7 @@ class Ports:
     sinks: Sinks
     vaults: Vaults
     filters: Filters
+    keys: KeySources
     uploads: Uploads
     outside: Outside
     unended: Callable[[], tuple[str, ...]]  # sentences about programs that do not end although they were killed
@@ -117,6 +120,7 @@ class Engine:
     recovery: Recovery
     deleted: DeletedJails
     reserve: Reserve
+    keys: Keys
 
 
 def build(ports: Ports, place: Place) -> Engine:
@@ -151,6 +155,7 @@ def build(ports: Ports, place: Place) -> Engine:
         recovery=Recovery(inventory, operations, events),
         deleted=DeletedJails(inventory, store, clock),
         reserve=Reserve(inventory.where, ports.zfs, supervisor),
+        keys=Keys(inventory, ports.zfs, ports.keys),
     )
 
 

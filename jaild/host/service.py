@@ -223,7 +223,8 @@ class Host:
                 if unmounted:
                     await self._zfs.mount(dataset.name)
             except JaildError as error:
-                failures.append(f"{dataset.name} cannot be made ready: {error}")
+                if error.reason != "KEY_UNAVAILABLE":  # else the jail's start loads it, or says why not
+                    failures.append(f"{dataset.name} cannot be made ready: {error}")
         return changed
 
     async def view(self) -> HostView:

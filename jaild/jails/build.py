@@ -65,13 +65,14 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     ports, place = engine.ports, engine.place
     inventory, files, clock = engine.inventory, ports.files, ports.clock
     runs = Runs(inventory, ports.runtime, engine.supervisor, engine.events, clock, place.logs)
+    runs.opened_by(engine.keys.open)
     health_checks = HealthChecks(ports.runtime, runs, ports.probe, files, clock)
     health_checks.give_way(
         lambda jail, release: engine.dispatcher.is_in_the_way(f"jails/{jail}", lambda who: access.owns(who, release))
     )
     datasets = JailDatasets(engine)
     configuration = Configuration(inventory, runs, layers.sandbox, files, place.tool_results)
-    planner = Planner(inventory, ports.runtime, datasets, configuration, files)
+    planner = Planner(inventory, ports.runtime, datasets, configuration, files, engine.keys)
     hooks = Hooks(engine)
     serving = Serving(health_checks, hooks)
     changes = Changes(engine, planner, datasets, configuration, runs, serving)

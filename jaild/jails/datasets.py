@@ -41,6 +41,7 @@ class JailDatasets:
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
         self._files = engine.ports.files
+        self._keys = engine.keys
         self._deleted = engine.deleted
         self._reserve = engine.reserve
         self._supervisor = engine.supervisor
@@ -60,16 +61,17 @@ class JailDatasets:
         if seed is not None:
             await seed(entry, generation)
             return
-        await self._make_part(entry, layout.DATA, quotas.bounds_of(generation.spec.quota))
+        spec = generation.spec
+        await self._make_part(entry, spec, layout.DATA, quotas.bounds_of(spec.quota))
         base = self._inventory.base(generation.base).tree
         others = await self._files.matching(base, identity.DATA)
         for folder in layout.DATA_FOLDERS:
             without = [path.removeprefix(f"{folder}/") for path in others if path.startswith(f"{folder}/")]
             await self._files.copy(base / folder, entry.folder / layout.DATA / folder, without=without)
 
-    async def _make_part(self, entry: JailEntry, path: str, bounds: Bounds, **properties: str) -> None:
+    async def _make_part(self, entry: JailEntry, spec: JailSpec, path: str, bounds: Bounds, **properties: str) -> None:
         dataset = self._inventory.where.part(entry.name, path)
-        await self._zfs.create(dataset, bounds.properties | properties)
+        await self._keys.create(dataset, spec, bounds.properties | properties)
         entry.parts[path] = bounds
         await self._require_mounted(dataset, entry.folder / path)
 
@@ -78,6 +80,7 @@ class JailDatasets:
         dataset, volume = self._inventory.where.part(entry.name, path), spec.volumes.get(path)
         recordsize = volume.recordsize if volume is not None else None
         await make(dataset, {"recordsize": recordsize} if recordsize else {})
+        await self._keys.require_encrypted(dataset, spec)
         await self._zfs.mount(dataset)
         quota = volume.quota if volume is not None else spec.quota
         wanted = quotas.bounds_of(quota, _space(await self._zfs.dataset(dataset)))
@@ -115,6 +118,7 @@ class JailDatasets:
         A new volume, and the manifest's directories wherever they lie, belong to the user that the release runs as.
         `new_quotas`: whether what is there gets them now.
         """
+        await self._keys.open(entry, spec)
         if new_quotas and not quotas.are_kept(spec, entry.parts):
             await self._keep_to_quotas(entry, spec)
         owner = next((u for u in manifest.users if u.name == (spec.user or manifest.user)), None)
@@ -125,7 +129,7 @@ class JailDatasets:
                     await self.open(entry, name)
                 continue
             more = {"recordsize": volume.recordsize} if volume.recordsize else {}
-            await self._make_part(entry, name, quotas.bounds_of(volume.quota), **more)
+            await self._make_part(entry, spec, name, quotas.bounds_of(volume.quota), **more)
             await self._files.own(entry.folder / name, uid, gid, 0o755)
         for name, volume in spec.volumes.items():
             await self._make_folder(entry, holder_of(spec, volume.path, mounted=name))

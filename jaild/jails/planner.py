@@ -10,11 +10,13 @@ import msgspec
 
 from jaild.engine.concurrency import Memo
 from jaild.engine.inventory import AnyLayer, Inventory, JailEntry, Layer, OwnedJail, Stack
+from jaild.engine.keys import Keys
 from jaild.jails.configuration import Configuration, Trees
 from jaild.jails.datasets import JailDatasets
 from jaild.model import layout, quantity
 from jaild.model.errors import NotFoundError
 from jaild.model.jails import bootorder, quotas, spec_changes
+from jaild.model.jails import keys as keyrules
 from jaild.model.jails import network as netcheck
 from jaild.model.jails import policy_check as policycheck
 from jaild.model.jails import validation as speccheck
@@ -54,12 +56,14 @@ class Planner:
         datasets: JailDatasets,
         configuration: Configuration,
         files: Files,
+        keys: Keys,
     ) -> None:
         self._inventory = inventory
         self._datasets = datasets
         self._runtime = runtime
         self._configuration = configuration
         self._files = files
+        self._keys = keys
         self._some = asyncio.Semaphore(MERGES)
         # By the guids of base and release, which never change: forty upgrades at once have one proof.
         self._proofs: Memo[tuple[int, int, Start], tuple[Problem, ...]] = Memo(_PROOFS)
@@ -81,7 +85,9 @@ class Planner:
         problems += await self._runtime.examine(draft.spec, f"jails/{name}")
         problems += await self._mount_points(stack, draft.spec)
         problems += self._boot(name, draft.spec)
+        problems += await self._keys.problems(draft.spec, entry)
         if current is not None:
+            problems += keyrules.fixed(current.spec, draft.spec)
             problems += _removed_volumes(current.spec, draft.spec)
             problems += [] if draft.kind == Rollback.kind else self._downgrade(current, stack.base.record)
             problems += _being_removed(name, entry, draft.spec)

@@ -17,6 +17,7 @@ from jaild.model.jails import mounts as layering
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.mounts import Layers
 from jaild.model.jails.restarts import told_end
+from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Desired, Family, Generation
 from jaild.ports.clock import Clock
 from jaild.ports.runtime import Run, RunSpec, Runtime
@@ -38,6 +39,7 @@ class Runs:
         self._logs = logs
         self._log_starts: dict[str, int] = {}
         self._begin_checks: Callable[[], None] = lambda: None
+        self._open: Callable[[JailEntry, JailSpec], Awaitable[None]] = _as_it_is
         self._see_to: Callable[[JailEntry, Run], Awaitable[None]] = _nobody
         self._log = structlog.get_logger("jaild.runs")
 
@@ -51,6 +53,10 @@ class Runs:
     def restarted_by(self, see_to: Callable[[JailEntry, Run], Awaitable[None]]) -> None:
         """Take what is to be done when a first process has ended by itself, and that was told."""
         self._see_to = see_to
+
+    def opened_by(self, open_: Callable[[JailEntry, JailSpec], Awaitable[None]]) -> None:
+        """Take what makes a jail's data ready to be read before a run of it is made."""
+        self._open = open_
 
     def log_path(self, jail: str) -> Path:
         """Where a jail's output is appended."""
@@ -108,6 +114,7 @@ class Runs:
         if generation.spec.liveness is not None:
             self._begin_checks()
         began = self._clock.monotonic()
+        await self._open(entry, generation.spec)
         await self._runtime.create(self.spec_of(entry, generation))
         entry.took = msgspec.structs.replace(entry.took, mounts=self._clock.monotonic() - began)
 
@@ -225,6 +232,10 @@ class Runs:
 
 async def _nobody(_entry: JailEntry, _run: Run) -> None:
     """Leave it as it is."""
+
+
+async def _as_it_is(_entry: JailEntry, _spec: JailSpec) -> None:
+    """Find it ready."""
 
 
 def _has_hints(entry: JailEntry, generation: Generation, base: str) -> bool:

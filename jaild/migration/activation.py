@@ -29,6 +29,7 @@ from jaild.model.layers.records import Desired, Generation, JailRecord, Ownershi
 from jaild.model.migration.budget import Parts
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Activated
+from jaild.model.migration.received import offered_generation
 from jaild.model.replication.policy import to_be_confirmed
 from jaild.model.snapshots import STANDBY
 from jaild.transfer.snapshots import MigrationSnapshots, return_to_before
@@ -49,6 +50,7 @@ class Activation:
         self._hooks = jails.hooks
         self._events = engine.events
         self._clock = engine.ports.clock
+        self._keys = engine.keys
         self._checking: dict[str, asyncio.Task[None]] = {}
         self._log = structlog.get_logger("jaild.activation")
 
@@ -86,6 +88,9 @@ class Activation:
                 await self._make_writable(closed)
             else:
                 await self._take(entry, record, journal, closed)
+            await self._keys.load(
+                datasets[0], offered_generation(journal.offer.jail).spec
+            )  # this host may have booted meanwhile
             await self._mount(datasets)
             await self._inventory.read_generations(entry)
         except JaildError:

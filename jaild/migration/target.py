@@ -31,7 +31,8 @@ from jaild.migration.testing import MigrationTest
 from jaild.model.errors import DataLossError, FailedPreconditionError, NotFoundError, UnavailableError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
-from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layers.records import Desired, JailRecord, Ownership
 from jaild.model.migration.budget import Parts
 from jaild.model.migration.journal import HANDED_OVER, Journal, Phase
 from jaild.model.migration.protocol import (
@@ -46,7 +47,7 @@ from jaild.model.migration.protocol import (
     SoFar,
     Tested,
 )
-from jaild.model.migration.received import require_same, standbys_of
+from jaild.model.migration.received import offered_generation, require_same, standbys_of
 from jaild.model.problems import errors
 from jaild.model.snapshots import of_migration
 from jaild.rpc import correlation
@@ -91,6 +92,7 @@ class TargetMigration:
         self._hosts = transfer.hosts
         self._datasets = jails.datasets
         self._receiver = transfer.receiver
+        self._keys = engine.keys
         self._test = test
         self._activation = activation
         self._dispatcher = engine.dispatcher
@@ -210,7 +212,10 @@ class TargetMigration:
             try:
                 async with asyncio.timeout(None) as stream:
                     with arrival.under_way(stream):
-                        return await take(journal, header, chunks)
+                        received = await take(journal, header, chunks)
+                        if header.dataset and not header.urgent:
+                            await self._keys.load(*self._encrypted(journal, header.dataset))
+                        return received
             except TimeoutError:
                 raise DataLossError(
                     "STREAM_SUPERSEDED", "its sender has begun anew meanwhile", hint="none: the later attempt goes on"
@@ -242,6 +247,7 @@ class TargetMigration:
                         self._receiver.require(journal.jail, wanted),
                         self._receiver.require_unwritten(journal.jail, wanted),
                         self._require_as_offered(journal),
+                        self._keys.load(*self._encrypted(journal)),  # from here on nothing may keep it from starting
                     ]
                 )
                 async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
@@ -252,9 +258,12 @@ class TargetMigration:
 
     async def _require_as_offered(self, journal: Journal) -> None:
         """Read what would start, out of what has come: the offer was only said."""
-        offer = journal.offer.jail
-        came = await self._receiver.open_copy(journal.jail, offer.generation)
-        require_same(journal.jail, msgspec.json.decode(offer.generation_json, type=Generation), came)
+        came = await self._receiver.open_copy(journal.jail, journal.offer.jail.generation)
+        require_same(journal.jail, offered_generation(journal.offer.jail), came)
+
+    def _encrypted(self, journal: Journal, path: str = "") -> tuple[str, JailSpec]:
+        """Return one of a jail's datasets with its spec: what is encrypted is opened as it comes, or refused."""
+        return self._inventory.where.part(journal.jail, path), offered_generation(journal.offer.jail).spec
 
     async def _prepared(self, journal: Journal, guids: dict[str, int]) -> None:
         entry, record = self._inventory.permitted(journal.jail, Intent.READ)

@@ -38,7 +38,7 @@ from jaild.model.layers.records import Generation
 from jaild.model.migration.budget import Parts, predict
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Tested
-from jaild.model.migration.received import require_same
+from jaild.model.migration.received import offered_generation, require_same
 from jaild.model.problems import Problem, Severity
 from jaild.model.snapshots import of_migration
 from jaild.ports.runtime import RunSpec, Runtime
@@ -180,7 +180,7 @@ class MigrationTest:
         return told
 
     async def _tried(self, journal: Journal) -> Tested:
-        generation = msgspec.json.decode(journal.offer.jail.generation_json, type=Generation)
+        generation = offered_generation(journal.offer.jail)
         began = self._clock.monotonic()
         parts = Parts()
         try:

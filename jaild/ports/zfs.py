@@ -2,7 +2,8 @@
 
 All names are full: `pool/jaild/bases/debian-12`, snapshots `dataset@name`. Every method raises, besides what it names:
 `NotFoundError` (DATASET_NOT_FOUND), `AlreadyExistsError` (DATASET_EXISTS), `FailedPreconditionError` (DATASET_BUSY,
-DATASET_HAS_CLONES, DATASET_HAS_CHILDREN, SNAPSHOT_HELD, POOL_READONLY), `ResourceExhaustedError` (NO_SPACE),
+DATASET_HAS_CLONES, DATASET_HAS_CHILDREN, SNAPSHOT_HELD, POOL_READONLY, KEY_UNAVAILABLE: of an encrypted dataset),
+`ResourceExhaustedError` (NO_SPACE),
 `InvalidArgumentError` (INVALID_DATASET_NAME, INVALID_PROPERTY), `PermissionDeniedError` (ZFS_PERMISSION),
 `InternalError` (COMMAND_FAILED) for anything else.
 
@@ -34,6 +35,7 @@ class Capabilities:
     rich_send: bool  # send -L -e -c
     estimates: bool  # send -n
     lists_holds: bool
+    encryption: bool  # load-key, and send -w
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,14 @@ class Mounted:
 
     referenced: int
     available: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """The key of an encrypted filesystem, as zfsprops(7) has it."""
+
+    root: str  # encryptionroot: the filesystem whose key it is, such as what a clone is of
+    available: bool  # keystatus: what is in the filesystem can be read
 
 
 class Zfs(Protocol):
@@ -116,6 +126,25 @@ class Zfs(Protocol):
     async def create(self, name: str, properties: Mapping[str, str] | None = None) -> None:
         """Create a filesystem whose parent exists; it is mounted unless canmount says otherwise."""
 
+    async def create_encrypted(self, name: str, key: bytes, keyformat: str, properties: Mapping[str, str]) -> None:
+        """Create a filesystem that is an encryption root: `key` is loaded, and kept nowhere by this call.
+
+        `key` is what `keyformat` (passphrase, hex, raw) says: 8 to 512 bytes, 64 digits, 32 bytes.
+        `InvalidArgumentError` (KEY_INVALID) if it is not. Needs `Capabilities.encryption`.
+        """
+
+    async def keys(self, root: str) -> Mapping[str, Key]:
+        """Return the keys of the encrypted ones of `root` and all filesystems below it: none on a ZFS without."""
+
+    async def load_key(self, root: str, key: bytes, *, check: bool = False) -> None:
+        """Load the key of an encryption root; no error if it is loaded. `check`: only see whether it is the right one.
+
+        `InvalidArgumentError` (KEY_INVALID: not what its keyformat says, KEY_INCORRECT: another one's).
+        """
+
+    async def unload_key(self, root: str) -> None:
+        """Forget the key of an encryption root; no error if it is not loaded. DATASET_BUSY if it is mounted."""
+
     async def clone(self, snapshot: str, name: str, properties: Mapping[str, str] | None = None) -> None:
         """Create `name` as a clone of `snapshot`."""
 
@@ -167,6 +196,9 @@ class Zfs(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open a stream of `snapshot`: full, from `base` (earlier, or a clone's origin), or resumed by `token`.
 
+        Of an encrypted dataset it is raw (send -w): sent and received without the key, which alone opens it. Not raw is
+        that of one which is encrypted because a dataset above it is, since nobody else has that one's key.
+
         With `if_changed` there are no bytes at all of an increment in which nothing is: `snapshot` has what `base` has.
         `base` may be a bookmark (dataset#tag). A token that is not of `snapshot`, by guid: `FailedPreconditionError`
         (TOKEN_STALE). Iterate to the end and leave the context normally to have the exit status checked. Leaving early
@@ -191,7 +223,8 @@ class Zfs(Protocol):
         truncated or damaged stream: `DataLossError` (STREAM_INVALID). An increment whose base is no snapshot here:
         `FailedPreconditionError` (STREAM_BASE_MISSING); that is not looked for again if it has the guid `newest`, as
         its caller has seen. A snapshot that somebody makes of `name` while an increment comes: `AbortedError`
-        (RECEIVE_OVERTAKEN); the same increment can be received after that. If the sender's iterator raises, the
+        (RECEIVE_OVERTAKEN); the same increment can be received after that. A raw increment onto what is not encrypted,
+        or the other way round: `FailedPreconditionError` (ENCRYPTION_DIFFERS). If the sender's iterator raises, the
         receiver is ended, nothing half-received is kept unless `resumable`, and the sender's error propagates.
         """
 

@@ -91,6 +91,7 @@ class Failover:
         self._events = engine.events
         self._datasets = jails.datasets
         self._journals = transfer.journals
+        self._keys = engine.keys
         self._offer_check = transfer.offer_check
         self._receiver = transfer.receiver
         self._sole = transfer.sole
@@ -257,6 +258,7 @@ class Failover:
             if attempt.is_copy() and not set(volumes.values()) <= attempt.snapshots.keys():
                 raise _nothing_whole(attempt.name)
         await self._offer_check.require_startable(attempt.name, generation)
+        await self._keys.load(attempt.entry.dataset, generation.spec)
 
     async def _commit(self, attempt: _Attempt) -> None:
         entry, record = attempt.entry, attempt.record

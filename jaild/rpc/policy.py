@@ -122,6 +122,9 @@ RULES: dict[str, Rule] = {
     "/jaild.v1.Backups/RestoreBackup": Rule(_OPERATOR, lambda r: f"jails/{r.jail_id}" if r.jail_id else str(r.jail)),
     **_reads("jaild.v1.JailSnapshots", "ListJailSnapshots"),
     # Of jails of its own apps.
+    **_reads("jaild.v1.Keys", "GetJailKeys"),
+    "/jaild.v1.Keys/LoadJailKey": Rule(_OPERATOR, _name),
+    "/jaild.v1.Keys/UnloadJailKey": Rule(_OPERATOR, _name),
     "/jaild.v1.JailSnapshots/TakeJailSnapshot": Rule(_PRODUCT, lambda r: str(r.parent)),
     "/jaild.v1.JailSnapshots/DeleteJailSnapshot": Rule(_PRODUCT, _name),
     "/jaild.v1.JailSnapshots/RestoreJail": Rule(_PRODUCT, _name),

@@ -19,6 +19,7 @@ from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Generation
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import ReceiveHeader
+from jaild.model.migration.received import offered_generation
 from jaild.model.salvage import Report
 from jaild.ports.salvage import Written
 from jaild.transfer.build import TransferParts
@@ -37,6 +38,7 @@ class SalvageIn:
         self._trees = engine.ports.file_trees
         self._journals = transfer.journals
         self._datasets = jails.datasets
+        self._keys = engine.keys
         self._receiver = transfer.receiver
         self._lock = asyncio.Lock()  # a host takes one salvage at a time
 
@@ -60,7 +62,11 @@ class SalvageIn:
                     hint="begin it again",
                 )
             dataset = self._inventory.where.part(journal.jail, header.dataset)
-            await self._zfs.create(dataset, {"canmount": "noauto"})
+            closed = {"canmount": "noauto"}
+            if header.dataset:
+                await self._keys.create(dataset, offered_generation(journal.offer.jail).spec, closed)
+            else:
+                await self._zfs.create(dataset, closed)
             if not header.dataset:
                 await self._receiver.enter(journal)
             await self._zfs.mount(dataset)

@@ -42,6 +42,7 @@ class OfferCheck:
         self._peers = engine.ports.peers
         self._journals = journals
         self._draining = engine.draining
+        self._keys = engine.keys
 
     async def examine(self, offer: Offer) -> Acceptance:
         """Return what stops the jail from coming, which layers are missing, and what is here of it.
@@ -53,6 +54,7 @@ class OfferCheck:
         problems = [*self._shut_down(), *self._open(offer), *self._identity(offer), *self._busy(offer)]
         problems += [*self._channel(generation), *self._standby(offer, generation)]
         problems += await self._spec(offer.jail.name, generation.spec)
+        problems += [*await self._keys.problems(generation.spec), *self._encrypted_copy(offer, generation)]
         missing, layer_problems = self._layers(offer)
         problems += layer_problems
         problems += await self._kernel(offer)
@@ -102,9 +104,10 @@ class OfferCheck:
 
     async def examine_replica(self, offer: Offer) -> Acceptance:
         """As `examine`, for a replica: it may have an address of another jail as long as it is not started."""
-        _offered(offer)
+        generation = _offered(offer)
         missing, problems = self._layers(offer)
-        problems += [*self._by_other_names(offer), *await self._kernel(offer)]
+        problems += [*self._by_other_names(offer), *self._encrypted_copy(offer, generation)]
+        problems += await self._kernel(offer)
         states = await self._states(await self._here(offer))
         problems += await self._space(offer, missing, states)
         return Acceptance(problems=tuple(problems), missing_layers=tuple(missing), datasets=tuple(states))
@@ -180,6 +183,22 @@ class OfferCheck:
                 )
             ]
         return []
+
+    def _encrypted_copy(self, offer: Offer, generation: Generation) -> list[Problem]:
+        """Refuse raw increments onto what was written to here: that damages it, by reports (openzfs/zfs#11983)."""
+        entry = self._inventory.jails.get(offer.jail.name)
+        moved = entry is not None and entry.record is not None and entry.record.state is Ownership.MOVED
+        if generation.spec.encryption is None or not moved:
+            return []
+        host, name = self._inventory.host_name, offer.jail.name
+        return [
+            _error(
+                "ENCRYPTED_COPY",
+                f"{host} has the copy of {name} that it was moved away from, and increments of encrypted datasets "
+                "that go back are known to damage them",
+                f"remove that copy, so that all of it is sent: jailctl --context {host} migration finalize ID",
+            )
+        ]
 
     def _open(self, offer: Offer) -> list[Problem]:
         if self._draining.now is None or self._begun(offer):

@@ -185,7 +185,7 @@ class Standby(_message.Message):
     def __init__(self, peers: _Optional[_Iterable[str]] = ..., interval: _Optional[float] = ...) -> None: ...
 
 class JailSpec(_message.Message):
-    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "readiness", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset", "standby", "channel", "liveness", "restart", "hooks", "maintenance", "logs", "snapshots", "backups")
+    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "readiness", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset", "standby", "channel", "liveness", "restart", "hooks", "maintenance", "logs", "snapshots", "backups", "encryption")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -241,6 +241,7 @@ class JailSpec(_message.Message):
     LOGS_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
     BACKUPS_FIELD_NUMBER: _ClassVar[int]
+    ENCRYPTION_FIELD_NUMBER: _ClassVar[int]
     base: str
     app: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -268,7 +269,8 @@ class JailSpec(_message.Message):
     logs: Logs
     snapshots: Snapshots
     backups: _containers.MessageMap[str, BackupSchedule]
-    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ..., standby: _Optional[_Union[Standby, _Mapping]] = ..., channel: _Optional[str] = ..., liveness: _Optional[_Union[Liveness, _Mapping]] = ..., restart: _Optional[_Union[Restart, _Mapping]] = ..., hooks: _Optional[_Union[Hooks, _Mapping]] = ..., maintenance: _Optional[_Iterable[str]] = ..., logs: _Optional[_Union[Logs, _Mapping]] = ..., snapshots: _Optional[_Union[Snapshots, _Mapping]] = ..., backups: _Optional[_Mapping[str, BackupSchedule]] = ...) -> None: ...
+    encryption: Encryption
+    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ..., standby: _Optional[_Union[Standby, _Mapping]] = ..., channel: _Optional[str] = ..., liveness: _Optional[_Union[Liveness, _Mapping]] = ..., restart: _Optional[_Union[Restart, _Mapping]] = ..., hooks: _Optional[_Union[Hooks, _Mapping]] = ..., maintenance: _Optional[_Iterable[str]] = ..., logs: _Optional[_Union[Logs, _Mapping]] = ..., snapshots: _Optional[_Union[Snapshots, _Mapping]] = ..., backups: _Optional[_Mapping[str, BackupSchedule]] = ..., encryption: _Optional[_Union[Encryption, _Mapping]] = ...) -> None: ...
 
 class BackupSchedule(_message.Message):
     __slots__ = ("every", "keep")
@@ -277,6 +279,14 @@ class BackupSchedule(_message.Message):
     every: str
     keep: Keep
     def __init__(self, every: _Optional[str] = ..., keep: _Optional[_Union[Keep, _Mapping]] = ...) -> None: ...
+
+class Encryption(_message.Message):
+    __slots__ = ("key", "keyformat")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    KEYFORMAT_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    keyformat: str
+    def __init__(self, key: _Optional[str] = ..., keyformat: _Optional[str] = ...) -> None: ...
 
 class Snapshots(_message.Message):
     __slots__ = ("every", "keep")

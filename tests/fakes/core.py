@@ -21,6 +21,7 @@ class UseCases:
         self.stats = core.jails.stats
         self.volumes = core.jails.volumes
         self.jail_files = core.jail_files
+        self.jail_keys = core.jail_keys
         self.migrations = core.migration.migrations
         self.incoming = core.migration.target
         self.promotions = core.replication.promotions

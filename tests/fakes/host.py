@@ -23,6 +23,7 @@ from jaild.adapters.foreign import HostForeign
 from jaild.adapters.freebsd.userland import FreebsdUserland
 from jaild.adapters.sinks.making import SinkAdapters
 from jaild.adapters.sqlite import SqliteStore
+from jaild.adapters.system.keys import ConfiguredKeys, KeySource
 from jaild.adapters.system.process import ProcessRunner
 from jaild.engine.build import Place, Ports
 from jaild.engine.inventory import Layer, LayerRecord
@@ -121,6 +122,7 @@ class InProcessHost:
         self.files = HostFiles(folder / "spool")
         self.trees: FileTrees = HostFileTrees()
         self.sinks: Sinks = SinkAdapters(ProcessRunner())
+        self.keys: dict[str, KeySource] = {}  # where it has them
         self.outside = FakeOutside()
         self.programs: Processes = ProcessRunner()  # what FreeBSD's own tools are run by
         self.registries: Registries = {}  # that it may use
@@ -213,6 +215,7 @@ class InProcessHost:
             sinks=self.sinks,
             vaults=self,
             filters=FakeFilters(),
+            keys=ConfiguredKeys(self.programs, self.keys),
             uploads=UploadFolder(self.folder / "uploads", Room(self.folder)),
             outside=self.outside,
             unended=lambda: self.unended,
@@ -395,7 +398,9 @@ class FakeHost(InProcessHost):
         pool = self.zfs.pool
         await self.zfs.unmount(ROOT)
         for filesystem in pool.tree(ROOT):
-            pool.mount_if_wanted(filesystem.name)
+            filesystem.loaded = False
+            if (root := pool.encryption_root(filesystem)) is None or root.loaded:
+                pool.mount_if_wanted(filesystem.name)
 
 
 def _write(tree: Path, files: Mapping[str, str]) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from jaild.adapters.zfs.errors import refusal
 from jaild.adapters.zfs.names import checked_dataset, checked_either, checked_properties, checked_snapshot
 from jaild.model.snapshots import Bookmark, Snapshot
-from jaild.ports.zfs import Capabilities, Dataset, Mounted
+from jaild.ports.zfs import Capabilities, Dataset, Key, Mounted
+from tests.fakes import zfs_keys as keyring
 from tests.fakes import zfs_stream as streams
 from tests.fakes import zfs_trees as trees
 from tests.fakes.zfs_pool import SETTINGS, Pool, gone, new_guid
@@ -41,6 +42,7 @@ class FakeZfs:
             rich_send=True,
             estimates=True,
             lists_holds=True,
+            encryption=True,
         )
         self._now = now
         self.pool = Pool(root / ".fake-zfs", pool, root / pool)
@@ -61,7 +63,7 @@ class FakeZfs:
     async def pool_features(self, pool: str) -> frozenset[str]:
         await self._begin("pool_features", pool)
         self.pool.fs(pool)
-        return frozenset({"fake"})
+        return frozenset({"fake", "encryption"})
 
     async def datasets(self, root: str) -> list[Dataset]:
         await self._begin("datasets", root)
@@ -151,6 +153,26 @@ class FakeZfs:
         await self._begin("create", checked_dataset(name))
         self.pool.add(name, checked_properties(name, properties))
         self.pool.mount_if_wanted(name)
+
+    async def create_encrypted(self, name: str, key: bytes, keyformat: str, properties: Mapping[str, str]) -> None:
+        await self._begin("create_encrypted", checked_dataset(name))
+        lock = keyring.lock(name, key, keyformat)
+        new = self.pool.add(name, checked_properties(name, properties))
+        new.lock, new.loaded = lock, True
+        self.pool.mount_if_wanted(name)
+
+    async def keys(self, root: str) -> Mapping[str, Key]:
+        await self._begin("keys", checked_dataset(root))
+        self.pool.fs(root)
+        return keyring.keys(self.pool, root)
+
+    async def load_key(self, root: str, key: bytes, *, check: bool = False) -> None:
+        await self._begin("load_key", checked_dataset(root))
+        keyring.load(self.pool.fs(root), key, check=check)
+
+    async def unload_key(self, root: str) -> None:
+        await self._begin("unload_key", checked_dataset(root))
+        keyring.unload(self.pool, self.pool.fs(root))
 
     async def clone(self, snapshot: str, name: str, properties: Mapping[str, str] | None = None) -> None:
         await self._begin("clone", checked_dataset(name))

@@ -95,6 +95,8 @@ class Filesystem:
     bookmarks: dict[str, Snap] = field(default_factory=dict)
     mounted: Path | None = None
     partial: bytes = b""  # what an interrupted resumable receive left
+    lock: str = ""  # of an encryption root: what its key is compared with
+    loaded: bool = False
 
     @property
     def live(self) -> Path:
@@ -192,6 +194,15 @@ class Pool:
         point = fs.properties["mountpoint"]
         return None if point in {"none", "legacy"} else _path(point, *reversed(below))
 
+    def encryption_root(self, fs: Filesystem) -> Filesystem | None:
+        """Return whose key a filesystem has: its own, its origin's, or that of what is above it."""
+        while not fs.lock:
+            above = fs.origin.partition("@")[0] or fs.name.rpartition("/")[0]
+            if not above:
+                return None
+            fs = self.filesystems[above]
+        return fs
+
     # -- mounts
 
     def mount_if_wanted(self, name: str) -> None:
@@ -207,6 +218,8 @@ class Pool:
             return
         if fs.partial and not fs.snapshots:
             raise refusal("DATASET_BUSY", name, f"cannot mount '{name}': it is partially received")
+        if (root := self.encryption_root(fs)) is not None and not root.loaded:
+            raise refusal("KEY_UNAVAILABLE", name, f"cannot mount '{name}': encryption key not loaded")
         point.parent.mkdir(parents=True, exist_ok=True)
         try:
             fs.home.rename(point)  # an empty directory is replaced
@@ -289,8 +302,14 @@ class Pool:
         old = self._base(fs, snap, base) if base else None
         if if_changed and old is not None and old.tree == snap.tree:
             return b""
+        root = self.encryption_root(fs)
         header = streams.Header(
-            tag=snap.tag, guid=snap.guid, base_guid=old.guid if old else 0, created=snap.created, removed=[]
+            tag=snap.tag,
+            guid=snap.guid,
+            base_guid=old.guid if old else 0,
+            created=snap.created,
+            removed=[],
+            lock=root.lock if root is not None and not fs.name.startswith(f"{root.name}/") else "",
         )
         return streams.pack(header, snap.tree, old.tree if old else None)
 
@@ -325,6 +344,8 @@ class Pool:
         if header.base_guid and not fs.snapshots and origin:
             fs.origin = origin
             trees.write(self.snap(origin)[1].tree, fs.home)
+        if not header.base_guid:
+            fs.lock = header.lock
         fs.partial = b""
         fs.properties.update(properties)
         streams.apply(header, body, fs.live)
@@ -336,5 +357,7 @@ class Pool:
         base = next((snap for snap in fs.snapshots if snap.guid == header.base_guid), None)
         if base is None:
             raise refusal("STREAM_BASE_MISSING", fs.name, f"no snapshot of {fs.name} is the stream's base")
+        if bool(header.lock) is not (self.encryption_root(fs) is not None):
+            raise refusal("ENCRYPTION_DIFFERS", fs.name, f"cannot receive into {fs.name}: raw and not raw")
         if self.modified(fs, base):
             raise refusal("DATASET_MODIFIED", fs.name, f"{fs.name} has been modified since most recent snapshot")

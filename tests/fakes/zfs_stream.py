@@ -29,6 +29,7 @@ class Header:
     base_guid: int  # 0: a full stream
     created: int
     removed: list[str]
+    lock: str = ""  # of a raw stream
 
 
 def pack(header: Header, new: trees.Tree, base: trees.Tree | None) -> bytes:

@@ -34,6 +34,7 @@ def detect(usage: str, properties: str, version: str | None) -> Detected:
             rich_send={"L", "e", "c"} <= flags,
             estimates={"n", "P"} <= flags,
             lists_holds="H" in _lines(usage, "holds"),
+            encryption=bool(_lines(usage, "load-key")) and "w" in flags,
         ),
         get_types="-t" in _lines(usage, "get"),
         snapshots_together=_lines(usage, "snapshot").rstrip().endswith("..."),

@@ -12,7 +12,7 @@ from pathlib import Path
 from jaild.adapters.files.errors import explained
 from jaild.adapters.system.own_thread import in_own_thread
 from jaild.adapters.zfs import parse, streaming
-from jaild.adapters.zfs.commands import Commands
+from jaild.adapters.zfs.encryption import EncryptionCommands
 from jaild.adapters.zfs.errors import failure, refusal
 from jaild.adapters.zfs.names import checked_dataset, checked_either, checked_properties, checked_snapshot
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
@@ -26,7 +26,7 @@ _AT_ONCE = 16  # commands for one call: a jail and its volumes share a transacti
 _SNAPSHOT_COLUMNS = f"type,guid,creation,used,referenced,userrefs,{SNAPSHOT_PROPERTY}"
 
 
-class CliZfs(Commands):
+class CliZfs(EncryptionCommands):
     """Implements `jaild.ports.zfs.Zfs`; `zfs` and `zpool` are the programs, `environment` is added to theirs."""
 
     # -- reading
@@ -344,6 +344,9 @@ class CliZfs(Commands):
         it was begun on (dsl_dataset_clone_swap_check, in OpenZFS as well).
         """
         error = failure(completed, name)
+        if there and begin.raw is not bool((await self.keys(name)).get(name)):
+            # OpenZFS has a sentence for one of the two ways, and an odd error for the other (seen: 2.1.11, 2.3.9).
+            return refusal("ENCRYPTION_DIFFERS", name, f"{name}: {error.message}")
         if error.reason == "STREAM_INVALID" and begin.base_guid and there:
             newest = (await self.snapshots(name))[-1:]
             if newest and newest[0].guid != there[-1]:
@@ -371,7 +374,8 @@ class CliZfs(Commands):
                 raise refusal("TOKEN_STALE", snapshot, f"cannot resume send: the token is not of {snapshot}")
             return ["-t", token]
         rich = ["-L", "-e", "-c"] * (await self.capabilities()).rich_send
-        return [*rich, *(["-i", base] if base else []), snapshot]
+        raw = ["-w"] * await self._is_sent_raw(snapshot)
+        return [*rich, *raw, *(["-i", base] if base else []), snapshot]
 
     @staticmethod
     async def _side_by_side(works: Sequence[Callable[[], Awaitable[object]]]) -> None:

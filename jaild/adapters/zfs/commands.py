@@ -74,9 +74,11 @@ class Commands:
             raise failure(completed, subject)
         return completed
 
-    async def _ended(self, argv: Sequence[str]) -> Completed:
+    async def _ended(self, argv: Sequence[str], stdin: bytes | None = None) -> Completed:
         # zfs-fuse carries out what was asked of it also when the asker was killed, some time later: nobody would know.
-        return await to_its_end(self._processes.run(argv, env=self._environment, check=False, timeout=_PATIENCE))
+        return await to_its_end(
+            self._processes.run(argv, stdin=stdin, env=self._environment, check=False, timeout=_PATIENCE)
+        )
 
     async def _may_let_go(self, said: str) -> bool:
         """Tell whether a failure may be zfs-fuse still letting go of what was unmounted or received a moment ago."""

@@ -12,6 +12,7 @@
 | snapshots, and what each is for | user properties of snapshots are not in what libzfs is asked for in one go |
 | clones, written, unchanged | py-libzfs has no written@snap, and a handle for each dataset of a pool is dear |
 | settings | asked once, at the start |
+| keys | they go to a program's stdin, and stay in no memory of the daemon's |
 | capabilities, features of pools | read off the tools' own texts, once |
 
 Where libzfs refuses without a reason (mount, unmount, bookmark), or cannot read to the end, the command is asked: it
@@ -31,7 +32,7 @@ from jaild.adapters.zfs.pylibzfs import Module, imported
 from jaild.model.errors import InternalError
 from jaild.model.layout import SNAPSHOT_PROPERTY
 from jaild.model.snapshots import Bookmark, Snapshot
-from jaild.ports.zfs import Capabilities, Dataset, Mounted, Zfs
+from jaild.ports.zfs import Capabilities, Dataset, Key, Mounted, Zfs
 
 
 class LibZfs:
@@ -191,6 +192,22 @@ class LibZfs:
     async def written(self, root: str, tag: str = "") -> Mapping[str, int]:
         """Return the bytes written since snapshots @tag, or the newest ones."""
         return await self._cli.written(root, tag)
+
+    async def create_encrypted(self, name: str, key: bytes, keyformat: str, properties: Mapping[str, str]) -> None:
+        """Create an encryption root."""
+        await self._cli.create_encrypted(name, key, keyformat, properties)
+
+    async def keys(self, root: str) -> Mapping[str, Key]:
+        """Return the keys of what is encrypted."""
+        return await self._cli.keys(root)
+
+    async def load_key(self, root: str, key: bytes, *, check: bool = False) -> None:
+        """Load a key, or only see whether it is the right one."""
+        await self._cli.load_key(root, key, check=check)
+
+    async def unload_key(self, root: str) -> None:
+        """Forget a key."""
+        await self._cli.unload_key(root)
 
     def send(
         self, snapshot: str, *, base: str | None = None, token: str | None = None, if_changed: bool = False

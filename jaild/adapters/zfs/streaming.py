@@ -18,7 +18,8 @@ _BEGIN = "IIQQQIIQQ256s"
 _MAGIC = 0x2F5BACBAC
 _COMPOUND = 2  # DMU_COMPOUNDSTREAM: what `send -R` and `-I` make
 _NOTHING = 2 * 312  # bytes: sizeof(dmu_replay_record_t) for DRR_BEGIN and DRR_END
-_RESUMING = 1 << 24  # DMU_BACKUP_FEATURE_RESUMING
+# DMU_BACKUP_FEATURE_RESUMING and _RAW
+_RESUMING, _RAW = 1 << 20, 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class Begin:
     guid: int
     base_guid: int  # 0: a full stream
     resuming: bool
+    raw: bool  # of an encrypted dataset, by send -w
 
 
 def begin(data: bytes, subject: str) -> Begin:
@@ -38,7 +40,8 @@ def begin(data: bytes, subject: str) -> Begin:
             break
         _, _, magic, version, _, _, _, guid, base_guid, _ = record.unpack(data[: record.size])
         if magic == _MAGIC and version & 3 != _COMPOUND:
-            return Begin(guid=guid, base_guid=base_guid, resuming=bool(version >> 2 & _RESUMING))
+            flags = version >> 2
+            return Begin(guid=guid, base_guid=base_guid, resuming=bool(flags & _RESUMING), raw=bool(flags & _RAW))
     raise refusal("STREAM_INVALID", subject, f"cannot receive into {subject}: not the start of a single ZFS stream")
 
 

@@ -24,6 +24,7 @@ from jaild.cli.commands import (
     jail_cp,
     jail_exec,
     jail_inside,
+    jail_keys,
     jail_life,
     jail_past,
     jail_recovery,
@@ -112,6 +113,7 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
     """Show a jail and its spec; its environment's values in -o json and -o yaml, or with --secrets."""
     with connect(settings) as api:
         jail = api.jails.GetJail(jails_pb2.GetJailRequest(name=name), timeout=READ_SECONDS)
+        key = jail_keys.status_line(api, jail) if settings.form is Form.TABLE else ""
     if settings.form is not Form.TABLE:
         render.document(settings.form, jail)
         return
@@ -136,6 +138,7 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
             ("owner", f"{jail.owner}, epoch {jail.epoch}"),
             ("peer", jail.peer),
             ("standby", jail_recovery.standby_lines(jail)),
+            ("key", key),
             ("snapshots", jail_snapshots.status_line(jail)),
             ("backups", backup.status_lines(jail)),
             ("created", render.moment(jail.create_time)),
@@ -154,6 +157,7 @@ for _room in (
     jail_exec,
     jail_cp,
     jail_inside,
+    jail_keys,
     jail_changes,
     jail_copies,
     jail_past,

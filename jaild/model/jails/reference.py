@@ -49,6 +49,7 @@ health:
 - {kind: exec, command: [/usr/local/bin/redis-cli, ping], timeout: 5}
 - {kind: process}
 readiness: {successes: 2, interval: 0.2, deadline: 30, failures: 10}
+encryption: {key: customers, keyformat: passphrase}
 boot: {autostart: true, order: 100, after: [db]}
 stop: {signal: TERM, timeout: 10}
 hooks:

@@ -280,6 +280,13 @@ class Backup(_Strict, frozen=True):
     keep: Keep = Keep(daily=14, monthly=6)  # at the target
 
 
+class Encryption(_Strict, frozen=True):
+    """How the jail's data and volumes are encrypted. The key itself is in no spec: each host knows where it has it."""
+
+    key: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]  # of the host's `keys`
+    keyformat: Literal["passphrase", "hex", "raw"] = "passphrase"  # as zfsprops(7) has it
+
+
 class JailSpec(_Strict, frozen=True):
     """All that one says about a jail. `base` or `channel`, and `app`, name what it runs, the rest how."""
 
@@ -310,6 +317,7 @@ class JailSpec(_Strict, frozen=True):
     logs: Logs = Logs()
     snapshots: Snapshots | None = None  # None: none are taken
     backups: dict[str, Backup] = {}  # by target
+    encryption: Encryption | None = None  # None: its data are not, and never will be
 
     @property
     def living(self) -> tuple[HealthCheck, ...]:

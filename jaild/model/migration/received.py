@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.layers.records import Generation
 from jaild.model.layout import DATA
@@ -11,6 +13,11 @@ from jaild.model.migration.protocol import JailOffer
 def standbys_of(offer: JailOffer, host: str) -> tuple[str, ...]:
     """Return whom a copy on `host` names as hosts that may have a replica: from its first byte on."""
     return tuple(name for name in offer.standbys if name != host)
+
+
+def offered_generation(offer: JailOffer) -> Generation:
+    """Return the generation that a migration under way was begun with: it could be read then."""
+    return msgspec.json.decode(offer.generation_json, type=Generation)
 
 
 def mistakes(offer: JailOffer, offered: Generation) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServic
 from jaild.evacuation.rpc import EvacuationsServicer
 from jaild.host.rpc import HostServicer
 from jaild.jailfiles.rpc import FilesServicer
+from jaild.jailkeys.rpc import KeysServicer
 from jaild.jails.rpc import (
     ChangesServicer,
     JailMessages,
@@ -40,6 +41,7 @@ from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost
 from tests.fakes.use_cases.jails import (
     FakeConfirmations,
     FakeJailFiles,
+    FakeJailKeys,
     FakeJails,
     FakeStaging,
     FakeStats,
@@ -99,6 +101,7 @@ class Fakes:
         self.restores = FakeRestores()
         self.jail_files = FakeJailFiles()
         self.backups = FakeBackups()
+        self.jail_keys = FakeJailKeys()
         self.boot = FakeBoot()
         self.evacuations = FakeEvacuations()
         self.adoptions = FakeAdoptions()
@@ -147,6 +150,7 @@ class Fakes:
             BackupsServicer(fakes.backups, messages),
             JailSnapshotsServicer(fakes.snapshots, fakes.restores, messages),
             FilesServicer(fakes.jail_files),
+            KeysServicer(fakes.jail_keys),
             TestMigrationsServicer(fakes.migrations, messages),
             PeerServicer(fakes.incoming, services.parties),
             ClonesServicer(fakes.incoming, services.parties),

@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from jaild.jailfiles.service import Copied, Destination
+from jaild.jailkeys.service import JailKeysView
 from jaild.jails.templates import Template
 from jaild.model.errors import NotFoundError
 from jaild.model.filerecords import Data, Entry, Kind, Record
 from jaild.model.jails.logtimes import LogPiece, LogQuery
-from jaild.model.jails.spec import JailSpec
+from jaild.model.jails.spec import Encryption, JailSpec
 from jaild.model.layers.records import Generation
 from jaild.model.operation import Operation
 from jaild.model.views import Caller, JailStats, JailView, VolumeView
 from jaild.ports.process import TerminalSize
 from jaild.ports.runtime import Input, Output
+from jaild.ports.zfs import Key
 from tests.fakes.use_cases.made import not_found
 from tests.fakes.use_cases.remembering import Fake, asked
 
@@ -242,3 +244,27 @@ class FakeVolumes(Fake):
 
     async def remove(self, name: str, volume: str, *, validate_only: bool, caller: Caller) -> Operation:
         return self.operate("remove", name, volume, validate_only=validate_only, caller=caller)
+
+
+class FakeJailKeys(Fake):
+    """Every jail is encrypted; `available`: its key is loaded."""
+
+    available = False
+
+    def _view(self) -> JailKeysView:
+        root = "tank/jaild/jails/web/data"
+        return JailKeysView(Encryption(key="customers"), {"data": Key(root=root, available=self.available)})
+
+    async def get(self, name: str, /) -> JailKeysView:
+        self.seen("get", name)
+        return self._view()
+
+    async def load(self, name: str, key: bytes, /, *, validate_only: bool) -> JailKeysView:
+        self.seen("load", name, key, **asked(validate_only=validate_only))
+        self.available = not validate_only
+        return self._view()
+
+    async def unload(self, name: str, /, *, validate_only: bool) -> JailKeysView:
+        self.seen("unload", name, **asked(validate_only=validate_only))
+        self.available = self.available and validate_only
+        return self._view()

@@ -41,6 +41,7 @@ ACTING = (
         "jaild/backups/",
         "jaild/copies/",
         "jaild/jailfiles/",
+        "jaild/jailkeys/",
         "jaild/rollouts/",
         "jaild/adoption/",
         "jaild/evacuation/",

@@ -15,6 +15,7 @@ from jaild.model.jails.spec import (
     Backoff,
     Backup,
     Boot,
+    Encryption,
     ExecCheck,
     ExecHook,
     Hooks,
@@ -96,6 +97,7 @@ FULL = JailSpec(
     restart=Restart(policy="always", max=9, within=60.0, backoff=Backoff(first=2.0, longest=30.0)),
     backups={"vault": Backup(every="1h", keep=Keep(last=3))},
     snapshots=Snapshots(every="15m", keep=Keep(last=1, hourly=2, daily=3, weekly=4, monthly=5, yearly=6)),
+    encryption=Encryption(key="customers", keyformat="hex"),
 )
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _some = st.text("abc", min_size=1, max_size=3)
@@ -166,6 +168,7 @@ def test_the_example_with_every_field_leaves_none_at_its_default_and_survives() 
         (Snapshots, jails_pb2.Snapshots),
         (Keep, jails_pb2.Keep),
         (Backup, jails_pb2.BackupSchedule),
+        (Encryption, jails_pb2.Encryption),
         (Boot, jails_pb2.Boot),
         (Stop, jails_pb2.Stop),
         (Liveness, jails_pb2.Liveness),

@@ -22,6 +22,7 @@ from jaild.evacuation.service import Evacuations
 from jaild.host.autostart import Boot
 from jaild.host.service import Host
 from jaild.jailfiles.service import JailFiles
+from jaild.jailkeys.service import JailKeys
 from jaild.jails.confirmation import Confirmations
 from jaild.jails.service import Jails
 from jaild.jails.staging import Staging
@@ -81,6 +82,7 @@ REAL: dict[str, tuple[type, ...]] = {
     "templates": (Templates,),
     "volumes": (Volumes,),
     "jail_files": (JailFiles,),
+    "jail_keys": (JailKeys,),
     "boot": (Boot,),
     "evacuations": (Evacuations,),
     "adoptions": (Adoptions,),

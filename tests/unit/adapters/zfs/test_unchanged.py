@@ -40,6 +40,8 @@ async def test_an_intent_log_that_was_put_in_order_is_no_change(
         match argv[1:]:
             case ["get", *_, "written@s1", "tank/a"]:
                 return Said(f"tank/a\twritten@s1\t{written}\t-\n")
+            case ["get", *_, "encryptionroot", "tank/a"]:
+                return Said("tank/a\tencryptionroot\t-\t-\n")
             case ["get", *_, "tank/a"]:
                 values = dict.fromkeys(GET.split(), "0") | {"mounted": mounted, "mountpoint": "/tank/a"}
                 return Said("".join(f"tank/a\t{name}\t{value}\t-\n" for name, value in values.items()))
