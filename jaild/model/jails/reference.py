@@ -73,7 +73,7 @@ restart: {policy: on-failure, max: 5, within: 600, backoff: {first: 1, longest: 
 maintenance: ["Mon..Fri 02:00-05:00 Europe/Berlin"]
 logs: {syslog: {address: "tcp://192.0.2.5:601", facility: local3, severity: info, tag: cache}}
 snapshots: {every: 15m, keep: {last: 4, hourly: 24, daily: 7, weekly: 4, monthly: 12, yearly: 3}}
-backups: {vault: {every: 1d, keep: {daily: 14, monthly: 6}}}
+backups: {vault: {every: 1d, keep: {last: 0, hourly: 0, daily: 14, weekly: 0, monthly: 6, yearly: 0}}}
 """,
     "manifest": """
 mount_point: /usr/local
