@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from jaild.model.errors import InvalidArgumentError
+from jaild.model.errors import InvalidArgumentError, JaildError
 from jaild.model.problems import Problem, Severity
 from jaild.model.quantity import count
 from jaild.model.rollouts import policy as policies
@@ -122,6 +122,11 @@ def in_the_way(steps: Iterable[HostStep], others: Iterable[tuple[str, Iterable[H
                 )
             )
     return tuple(found)
+
+
+def unreadable(error: JaildError) -> Problem:
+    """Return what a rollout is in the way for that cannot be read: which racks it has is not known."""
+    return _problem(error.reason, error.message, hint=error.hint)
 
 
 def _held(steps: Iterable[HostStep]) -> set[str]:

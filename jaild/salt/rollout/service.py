@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import msgspec
 
@@ -45,7 +46,9 @@ class Rollouts:
     def in_the_way(self, rollout: str, steps: Sequence[HostStep]) -> tuple[Problem, ...]:
         """Find other rollouts that are not over and have a host or a rack of these steps (ROLLOUT_UNDER_WAY)."""
         others = (other.id for other in self._store.rollouts() if other.id != rollout)
-        return planning.in_the_way(steps, ((other, self._store.steps(other)) for other in others if self._lives(other)))
+        known = ((other, self._store.steps(other)) for other in others if self._lives(other))
+        damaged = (planning.unreadable(error) for error in self._store.damaged().values())
+        return (*planning.in_the_way(steps, known), *damaged)
 
     def _lives(self, rollout: str) -> bool:
         return not self._store.rollout(rollout).over or bool(self._store.words(rollout))
@@ -114,6 +117,17 @@ class Rollouts:
             if self._store.carried_out_by(rollout.id) is None and self._goes_on(rollout):
                 yield rollout.id
 
+    def forget(self, rollout: str) -> None:
+        """Remove one that is over, or cannot be read. `FailedPreconditionError` (ROLLOUT_STATE) if it is neither."""
+        with self._store.writing():
+            if rollout not in self._store.damaged() and not self.get(rollout).over:
+                raise FailedPreconditionError(
+                    "ROLLOUT_STATE",
+                    f"rollout {rollout} is not over",
+                    hint=f"end it before: salt-run jaild_rollout.cancel {rollout}",
+                )
+            self._store.forget(rollout)
+
     def _goes_on(self, rollout: FleetRollout) -> bool:
         if self._store.words(rollout.id):
             return True
@@ -146,7 +160,8 @@ class Rollouts:
         for batch in batches([*known]):
             call = Call(Verb.RUNS, {"rollout": rollout, "known": {name: known[name] for name in batch}})
             calls |= dict.fromkeys(batch, call)
-        found = {answer.host: answer.data for answer in gather(transport, calls, _RUNS_SECONDS) if not answer.error}
+        answers = gather(transport, calls, _RUNS_SECONDS)
+        found = {answer.host: answer.data for answer in answers if not answer.error and _is_runs(answer.data)}
         with self._store.writing():
             self._store.note(rollout, "runs", found)
 
@@ -170,6 +185,14 @@ def gather(transport: Transport, calls: Mapping[str, Call], seconds: float) -> I
             if asked.get(answer.host, (None, 0.0))[0] == answer.call:
                 del asked[answer.host]
                 yield answer
+
+
+def _is_runs(data: Any) -> bool:
+    try:
+        msgspec.convert(data, list[JailRuns])
+    except msgspec.ValidationError:  # of another version of jaild
+        return False
+    return True
 
 
 def _plan(answer: Answer) -> HostPlan:

@@ -8,13 +8,15 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import msgspec
 
+from jaild.model.errors import FailedPreconditionError
 from jaild.model.rollouts.fleet import FleetRollout, HostStep, Word
 
 _SECONDS = 60.0  # that another process may take to write
+_SCHEMA = 1  # of the file: a later one is refused rather than guessed at
 _TABLES = """
 CREATE TABLE IF NOT EXISTS rollouts (id TEXT PRIMARY KEY, record BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS hosts (
@@ -35,12 +37,18 @@ CREATE TABLE IF NOT EXISTS words (
 """
 
 
+T = TypeVar("T")
+
+
 class UnknownRolloutError(LookupError):
     """The master knows of no such rollout."""
 
 
 class Store:
-    """A master's rollouts. Only who holds the lock of one writes its hosts."""
+    """A master's rollouts. Only who holds the lock of one writes its hosts.
+
+    Reading raises `FailedPreconditionError`: RECORD_TOO_NEW of what a later jaild wrote, RECORD_DAMAGED of one rollout.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -63,20 +71,29 @@ class Store:
         row = self._open().execute("SELECT record FROM rollouts WHERE id = ?", (rollout,)).fetchone()
         if row is None:
             raise UnknownRolloutError(rollout)
-        return msgspec.json.decode(row[0], type=FleetRollout)
+        return _decoded(rollout, row[0], FleetRollout)
 
     def rollouts(self) -> list[FleetRollout]:
-        """Return all, newest first."""
-        found = [
-            msgspec.json.decode(row[0], type=FleetRollout)
-            for row in self._open().execute("SELECT record FROM rollouts")
-        ]
-        return sorted(found, key=lambda each: (-each.created, each.id))
+        """Return all that can be read, newest first."""
+        return sorted(self._all()[0], key=lambda each: (-each.created, each.id))
+
+    def damaged(self) -> dict[str, FailedPreconditionError]:
+        """Return those that cannot be read, with what is wrong (RECORD_DAMAGED)."""
+        return self._all()[1]
+
+    def _all(self) -> tuple[list[FleetRollout], dict[str, FailedPreconditionError]]:
+        found, damaged = [], {}
+        for rollout, record in self._open().execute("SELECT id, record FROM rollouts"):
+            try:
+                found.append(_decoded(rollout, record, FleetRollout))
+            except FailedPreconditionError as error:
+                damaged[rollout] = error
+        return found, damaged
 
     def steps(self, rollout: str) -> list[HostStep]:
         """Return its hosts, wave after wave."""
         rows = self._open().execute("SELECT step FROM hosts WHERE rollout = ? ORDER BY place", (rollout,))
-        return [msgspec.json.decode(row[0], type=HostStep) for row in rows]
+        return [_decoded(rollout, row[0], HostStep) for row in rows]
 
     def add(self, rollout: FleetRollout, steps: Iterable[HostStep]) -> None:
         """Write a new one."""
@@ -182,8 +199,40 @@ class Store:
         if self._database is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             database = sqlite3.connect(self._folder / "rollouts.sqlite", timeout=_SECONDS, isolation_level=None)
+            _require_known(database)
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
             database.executescript(_TABLES)
+            database.execute(f"PRAGMA user_version = {_SCHEMA}")
             self._database = database
         return self._database
+
+
+def _require_known(database: sqlite3.Connection) -> None:
+    try:
+        (schema,) = database.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        database.close()
+        raise FailedPreconditionError(
+            "RECORD_DAMAGED",
+            f"the rollouts of this master cannot be read: {error}",
+            hint="its hosts say what goes on: jailctl rollout ls; move the cachedir's jaild/rollouts.sqlite away",
+        ) from error
+    if schema > _SCHEMA:
+        database.close()
+        raise FailedPreconditionError(
+            "RECORD_TOO_NEW",
+            f"a later jaild wrote the rollouts of this master (schema {schema}, known is {_SCHEMA})",
+            hint="install that one again on the master",
+        )
+
+
+def _decoded(rollout: str, record: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(record, type=kind)
+    except msgspec.DecodeError as error:
+        raise FailedPreconditionError(
+            "RECORD_DAMAGED",
+            f"rollout {rollout} cannot be read: {error}",
+            hint=f"its hosts say what they do: jailctl rollout ls; then salt-run jaild_rollout.forget {rollout}",
+        ) from error

@@ -194,6 +194,7 @@ def show(rollout: str) -> str:
     return report.text(status(rollout))
 
 
+@_refusable
 def list_() -> dict[str, Any]:
     """List rollouts, newest first.
 
@@ -204,7 +205,8 @@ def list_() -> dict[str, Any]:
         salt-run jaild_rollout.list
     """
     store = _store()
-    return {rollout.id: report.brief(rollout, store.steps(rollout.id)) for rollout in store.rollouts()}
+    told = {rollout.id: report.brief(rollout, store.steps(rollout.id)) for rollout in store.rollouts()}
+    return {**told, **{rollout: report.refusal(error) for rollout, error in store.damaged().items()}}
 
 
 @_refusable
@@ -300,7 +302,21 @@ def go_on(rollout: str | None = None) -> dict[str, Any]:
     """
     if rollout:
         return _carried_out(rollout)
-    return {found: _carried_out(found) for found in _rollouts().unattended()}
+    return {found: _refusable(_carried_out)(found) for found in _rollouts().unattended()}  # one holds up no other
+
+
+@_refusable
+def forget(rollout: str) -> dict[str, Any]:
+    """Remove a rollout that is over, or whose record is damaged; its hosts are told nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run jaild_rollout.forget 20261130-180000-a1b2
+    """
+    _rollouts().forget(rollout)
+    return {"forgotten": rollout}
 
 
 # -- carried out

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -303,6 +305,50 @@ def test_two_rollouts_are_never_at_hosts_of_one_rack(tmp_path: Path) -> None:
     assert bench.run() is RolloutState.UNDONE
 
 
+def test_a_damaged_record_is_told_and_holds_up_only_what_it_may_be_at(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, racks(4))
+    bench.accept(hosts=["h0"])
+    bench.accept(of="bad", hosts=["h2"])
+    with sqlite3.connect(tmp_path / "rollouts.sqlite") as database:
+        database.execute("UPDATE rollouts SET record = ? WHERE id = 'bad'", (b'{"state": "unheard of"}',))
+    assert [each.id for each in bench.store.rollouts()] == [ID]
+    assert [*bench.rollouts().unattended()] == [ID]
+    assert bench.run() is RolloutState.DONE
+    with pytest.raises(FailedPreconditionError, match="rollout bad cannot be read"):
+        bench.rollouts().carry_out("bad")
+    with pytest.raises(FailedPreconditionError) as refused:
+        bench.accept(of="new", hosts=["h1"])
+    (found,) = refused.value.problems
+    assert (found.code, "jaild_rollout.forget bad" in found.hint) == ("RECORD_DAMAGED", True)
+    bench.rollouts().forget("bad")
+    bench.accept(of="new", hosts=["h1"])
+    with pytest.raises(FailedPreconditionError, match="rollout new is not over"):
+        bench.rollouts().forget("new")
+
+
+def test_what_a_later_jaild_wrote_is_refused(tmp_path: Path) -> None:
+    Bench(tmp_path, racks(1)).accept()
+    with sqlite3.connect(tmp_path / "rollouts.sqlite") as database:
+        database.execute("PRAGMA user_version = 2")
+    with pytest.raises(FailedPreconditionError, match="a later jaild wrote the rollouts") as refused:
+        Store(tmp_path).rollouts()
+    assert refused.value.reason == "RECORD_TOO_NEW"
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "rollouts.sqlite").write_bytes(b"no database at all, " * 100)
+    with pytest.raises(FailedPreconditionError, match="cannot be read: file is not a database"):
+        Store(tmp_path / "none").rollouts()
+
+
+def test_a_host_that_answers_nonsense_is_like_one_that_says_nothing(tmp_path: Path) -> None:
+    hosts = racks(2, of=2)
+    bench = Bench(tmp_path, hosts, silence=60.0, give_up=600.0, failure_budget=Share(1))
+    bench.accept()
+    assert bench.rollouts(_Garbled(bench.fleet, "h0")).carry_out(ID)
+    assert bench.states() == {"h0": M.FAILED, "h1": M.DONE}
+    assert bench.step("h0").reason == "HOST_SILENT"
+    assert bench.rollouts(_Garbled(bench.fleet, "h1")).runs(ID)[0].keys() == {"h1"}
+
+
 class _Nudged:
     """A transport that does something before a job is sent."""
 
@@ -319,6 +365,18 @@ class _Nudged:
 
     def receive(self, until: float) -> Sequence[Answer]:
         return self._fleet.receive(until)
+
+
+class _Garbled(_Nudged):
+    """A transport by which a host is not understood."""
+
+    def __init__(self, fleet: Fleet, host: str) -> None:
+        super().__init__(fleet, lambda _: None)
+        self._host = host
+
+    def receive(self, until: float) -> Sequence[Answer]:
+        found = super().receive(until)
+        return [replace(each, data={"state": ["?"]}) if each.host == self._host else each for each in found]
 
 
 class _Killed(BaseException):
