@@ -117,6 +117,8 @@ def test_a_team_s_ci_does_the_same(desk: Desk) -> None:
         ("jaild_team.deploy", "", "shop", "redis/7.0"),  # as an operator
         ("jaild_team.deploy", "web-team", "shop", "redis/7.0"),  # as another team
         ("jaild_team.push", TEAM, "redis/7.9", "/etc/passwd", "salt://redis/release.yaml"),  # a file of the host's own
+        ("jaild_team.push", TEAM, "redis/7.9", "salt://redis/../shop/1.tgz", "salt://redis/release.yaml"),
+        ("jaild_team.push", TEAM, "redis/7.9", "salt://redis/7.1.tgz?saltenv=shop", "salt://redis/release.yaml"),
         ("jaild.deploy_release", "shop", "web/2"),
         ("cmd.run", "id"),
     ],
@@ -125,6 +127,14 @@ def test_what_the_list_does_not_name_salt_refuses(desk: Desk, words: tuple[str, 
     assert "Authorization error occurred" in desk.salt(*words)
     assert desk.publish(words[0], *(word or "''" for word in words[1:])) == {}  # no word of why is all that there is
     assert desk.release("shop") == "apps/web/releases/1"
+
+
+@pytest.mark.parametrize(
+    "file", ["salt://redis/../shop/1.tgz", "salt://redis/7.1.tgz?saltenv=shop", "salt://redis//7.1.tgz", "/etc/passwd"]
+)
+def test_a_file_is_where_it_says_that_it_is_however_wide_the_list(desk: Desk, file: str) -> None:
+    told = str(desk.bench.ask(HOST, "jaild_team.push", TEAM, "redis/7.9", file, "salt://redis/release.yaml"))
+    assert "no plain path" in told or "no file of the master's" in told
 
 
 @pytest.mark.parametrize("more", ["context=", "team=", "validate_only=True"])

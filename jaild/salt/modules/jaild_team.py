@@ -39,8 +39,7 @@ def push(team: str, release: str, source: str, manifest: str, /) -> Any:
         salt 'host' jaild_team.push redis-team redis/7.2 salt://redis/7.2.tar.zst salt://redis/release.yaml
     """
     for file in (source, manifest):
-        if not file.startswith(_FROM_MASTER):  # a path would be one of the host's own, which its minion may read
-            raise SaltInvocationError(f"{file} is no file of the master's: write salt://...")
+        _require_plain(file)
     return _ask(team, "push_release", release, source, manifest)
 
 
@@ -78,6 +77,15 @@ def jails(team: str, /) -> dict[str, str]:
         salt 'host' jaild_team.jails redis-team
     """
     return {str(jail["name"]).partition("/")[2]: jail.get("state", "") for jail in _ask(team, "list_jails")}
+
+
+def _require_plain(file: str) -> None:
+    """Raise unless a file is where it says that it is: who may call what looks at how it begins."""
+    if not file.startswith(_FROM_MASTER):  # a path would be one of the host's own, which its minion may read
+        raise SaltInvocationError(f"{file} is no file of the master's: write salt://...")
+    steps = file.removeprefix(_FROM_MASTER).split("/")
+    if "?" in file or not {"", ".", ".."}.isdisjoint(steps):  # of another environment, or another team's
+        raise SaltInvocationError(f"{file} is no plain path: write it without `..`, `//` and `?`")
 
 
 def _ask(team: str, function: str, *arguments: str, **more: Any) -> Any:
