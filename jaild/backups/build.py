@@ -49,7 +49,7 @@ def build(engine: Engine, jails: JailParts) -> BackupParts:
     schedule, snapshots = SnapshotSchedule(engine), JailSnapshots(engine)
     restores = Restores(engine, jails, snapshots)
     backups = Backups(engine, jails, BackupSending(engine))
-    engine.dispatcher.before(frozenset({"delete", REMOVE}), backups.give_way)
+    engine.dispatcher.before(frozenset({"delete", "rename", REMOVE}), backups.give_way)
     jails.jails.kept_by(_Kept(schedule, backups))
     engine.recovery.of_jail(JailStage.GENERATIONS, restores.recover)
     engine.services.add(JailSnapshotsServicer(snapshots, restores, engine.messages))

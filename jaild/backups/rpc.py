@@ -18,7 +18,7 @@ from jaild.model.snapshots import kind_of
 from jaild.model.views import SnapshotView
 from jaild.rpc import names
 from jaild.rpc.auth import Context, current
-from jaild.rpc.moments import timestamp
+from jaild.rpc.moments import since_epoch, timestamp
 from jaild.rpc.services import Service
 from jaild.v1 import backups_pb2, backups_pb2_grpc, snapshots_pb2, snapshots_pb2_grpc
 
@@ -70,7 +70,7 @@ class JailSnapshotsServicer:
 def _at(request: snapshots_pb2.RestoreJailRequest) -> str | float:
     which = request.WhichOneof("at")
     if which == "time":
-        return float(request.time.seconds + request.time.nanos / 1e9)
+        return since_epoch(request.time, "time")
     if not request.snapshot:
         raise InvalidArgumentError(
             "POINT_REQUIRED",
@@ -137,7 +137,7 @@ class BackupsServicer:
 
 def _at_backup(request: backups_pb2.RestoreBackupRequest) -> str | float:
     if request.WhichOneof("at") == "time":
-        return float(request.time.seconds + request.time.nanos / 1e9)
+        return since_epoch(request.time, "time")
     return str(request.backup) or math.inf
 
 

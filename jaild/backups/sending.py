@@ -21,7 +21,7 @@ from jaild.model.errors import FailedPreconditionError, NotFoundError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.spec import Keep
 from jaild.model.layers.records import JailRecord
-from jaild.model.snapshots import Bookmark, Snapshot
+from jaild.model.snapshots import BACKUP, Bookmark, Snapshot
 from jaild.ports.backups import Sending, Stream, Vault
 
 _PROPERTY = "jaild:backup:"  # on a jail's dataset, with a target's name: the tag of the bookmarks of the last one there
@@ -77,7 +77,7 @@ class BackupSending:
             if keep is not None:  # before, too: a target that is full takes nothing until something goes
                 lineages = await self._prune(vault, lineages, owned, keep)
             whole = {backup.id for lineage in lineages for backup in lineage.backups}
-            purpose = f"backup/{target}"
+            purpose = f"{BACKUP}/{target}"
             snapshots = await self._snapshots(owned.entry, purpose, whole)
             there = await self._bases(owned.entry, {snapshot.guid for snapshot in snapshots})
             guids = {path: {guid for _, guid in bases} for path, bases in there.items()}

@@ -132,7 +132,7 @@ class Backups:
             await self._events.emit("backup.failed", f"jails/{entry.name}", f"no backup to {target}: {error}")
 
     async def give_way(self, target: str) -> None:
-        """End what is sent of a jail that is about to be deleted, or to lose a volume."""
+        """End what is sent of a jail that is about to be deleted or renamed, or to lose a volume."""
         for each in self._sending.targets():
             await self._supervisor.end(_task(target.removeprefix("jails/"), each))
 

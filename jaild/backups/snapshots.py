@@ -15,7 +15,7 @@ from jaild.model.jails.authority import Intent
 from jaild.model.operation import Operation
 from jaild.model.problems import Plan
 from jaild.model.replication.policy import moment
-from jaild.model.snapshots import MANUAL, RESTORE, SAFETY, SCHEDULE, Snapshot, by_hand, claimed, kind_of
+from jaild.model.snapshots import BACKUP, MANUAL, RESTORE, SAFETY, SCHEDULE, Snapshot, by_hand, claimed, kind_of
 from jaild.model.views import Caller, SnapshotView
 
 TAKE = "snapshot"  # the kinds of the operations
@@ -35,6 +35,7 @@ class JailSnapshots:
         self._dispatcher = engine.dispatcher
         self._operations = engine.operations
         self._events = engine.events
+        self._targets = engine.place.backups
 
     async def list(self, name: str) -> _Views:
         """Return those of a jail, oldest first: of a copy of another host's jail, too. ZFS is asked."""
@@ -129,16 +130,22 @@ class JailSnapshots:
                 hint="restart the daemon, which puts them back; then it may go",
                 resource=resource,
             )
-        if kind_of(point.purpose) not in _REMOVABLE:
+        if kind_of(point.purpose) not in _REMOVABLE and not self._is_of_a_former_target(entry, point):
             raise FailedPreconditionError(
                 "SNAPSHOT_NEEDED",
-                f"snapshot {tag} of jail {name} is of {point.purpose}: the next increment starts from it",
+                f"snapshot {tag} of jail {name} is of {point.purpose}: a stream is made of it, or starts from it",
                 hint="it goes by itself when it is not needed any more",
                 resource=resource,
             )
         if claims := await OwnedSnapshots(self._zfs, entry.dataset).claims(among=own):
             raise claimed(claims, f"removing snapshot {tag} of jail {name}", resource)
         return entry, point
+
+    def _is_of_a_former_target(self, entry: JailEntry, point: Point) -> bool:
+        """Whether it is of backups that the jail's spec does not ask for any more, so that nothing will drop it."""
+        kind, _, target = point.purpose.partition("/")
+        wanted = entry.generation.spec.backups if entry.generation is not None else {}
+        return kind == BACKUP and not (target in wanted and target in self._targets)
 
 
 def _own(point: Point) -> list[Snapshot]:

@@ -10,6 +10,7 @@ from jaild.copies.moments import Moments
 from jaild.copies.renames import Renames
 from jaild.copies.rpc import CopiesServicer, UseCases
 from jaild.engine.build import Engine
+from jaild.engine.recovery import Resume
 from jaild.jails.build import JailParts
 from jaild.layers.build import LayerParts
 from jaild.transfer.build import TransferParts
@@ -26,5 +27,6 @@ def build(engine: Engine, layers: LayerParts, jails: JailParts, transfer: Transf
         renames=Renames(engine, jails, transfer.sole),
     )
     engine.recovery.after_jail(parts.renames.recover)
+    engine.recovery.resumes(Resume.TELL, parts.exports.drop_left)
     engine.services.add(CopiesServicer(parts, engine.messages))
     return parts

@@ -5,7 +5,7 @@
                                 └── zstd            └── zfs send, zstd      └── zfs send, or tar of a clone; zstd
 
 What is in it is told before a byte is sent (`plan`). The jail serves on. Nothing is kept of an export that is broken
-off but, after a crash, its snapshot: the next export of the jail drops it.
+off but, after a crash, its snapshot: the next daemon drops it, or the next export of the jail.
 """
 
 from __future__ import annotations
@@ -72,7 +72,17 @@ class Exports:
         self._clock = engine.ports.clock
         self._past = jails.past
         self._moments = moments
+        self._supervisor = engine.supervisor
         self._under_way: set[str] = set()  # tags of snapshots that exports of now are made of
+
+    def drop_left(self) -> None:
+        """Drop what exports have left that a crash ended: nobody else would."""
+        name = "snapshots of exports that were broken off"
+        self._supervisor.retry(name, lambda: self._drop_left(self._inventory.where.jails))
+
+    async def _drop_left(self, dataset: str) -> None:
+        snapshots = OwnedSnapshots(self._zfs, dataset)
+        await snapshots.drop([each for each in await snapshots.of(EXPORT) if each.tag not in self._under_way])
 
     async def plan(self, name: str, wanted: Wanted) -> Plan:
         """Return what would be written. Errors as `export`."""
@@ -175,8 +185,7 @@ class Exports:
         try:
             async with self._dispatcher.exclusive(f"jails/{name}"):
                 owned, _, past = await self._look(name, wanted)  # as it is by now
-                left = [each for each in await snapshots.of(EXPORT) if each.tag not in self._under_way]
-                await snapshots.drop(left)
+                await self._drop_left(owned.entry.dataset)
                 parts = (layout.DATA, *past.generation.spec.volumes)
                 await self._files.flush([owned.entry.folder / path for path in parts])
                 await self._zfs.snapshot(owned.entry.dataset, tag, recursive=True, purpose=EXPORT)

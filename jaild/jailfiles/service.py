@@ -58,6 +58,14 @@ class _Spot:
     mounts: tuple[Mount, ...]
 
 
+@dataclass(frozen=True)
+class _Jail:
+    """What is written into: another jail may have the name by the next batch."""
+
+    name: str
+    uid: str
+
+
 class JailFiles:
     """The use cases."""
 
@@ -98,28 +106,34 @@ class JailFiles:
         """
         async with self._dispatcher.exclusive(f"jails/{name}"):
             spot, last = await self._destination(name, wanted, caller)
+            _, record = self._inventory.permitted(name, Intent.WRITE)
         path = _joined(spot, last)
         closed = frozenset(mounts_below(spot.mounts, path))
         owner = None if wanted.preserve else (wanted.owner or (spot.look.uid, spot.look.gid))
         manner = Manner(name=last, owner=owner, preserve=wanted.preserve, closed=closed)
         writing = self._trees.write(spot.place, manner)
-        async with undo_on_error(lambda: self._abandoned(name, writing)):
+        to = _Jail(name, record.uid)
+        async with undo_on_error(lambda: self._abandoned(to, writing)):
             async for records in batches:
-                await self._between_changes(name, writing, records, caller)
-            await self._between_changes(name, writing, None, caller)
+                await self._between_changes(to, writing, records, caller)
+            await self._between_changes(to, writing, None, caller)
         return Copied(path=path, entries=writing.entries, bytes=writing.bytes)
 
-    async def _between_changes(self, name: str, writing: Writing, records: list[Record] | None, caller: Caller) -> None:
+    async def _between_changes(self, to: _Jail, writing: Writing, records: list[Record] | None, caller: Caller) -> None:
         """Write some records, or for None the end, while nothing else is done with the jail."""
-        async with self._dispatcher.exclusive(f"jails/{name}"):
-            entry, _ = self._inventory.permitted(name, Intent.WRITE)
-            access.require_own(caller, name, entry.generation)
+        async with self._dispatcher.exclusive(f"jails/{to.name}"):
+            entry, record = self._inventory.permitted(to.name, Intent.WRITE)
+            access.require_own(caller, to.name, entry.generation)
+            if record.uid != to.uid:
+                raise _another(to.name)
             await (writing.close() if records is None else writing.take(records))
 
-    async def _abandoned(self, name: str, writing: Writing) -> None:
-        async with self._dispatcher.exclusive(f"jails/{name}"):
-            entry = self._inventory.jails.get(name)
-            if entry is not None and self._inventory.may(entry, Intent.WRITE):  # else it is no longer ours to clean
+    async def _abandoned(self, to: _Jail, writing: Writing) -> None:
+        async with self._dispatcher.exclusive(f"jails/{to.name}"):
+            entry = self._inventory.jails.get(to.name)
+            if entry is None or not self._inventory.may(entry, Intent.WRITE):
+                return  # it is no longer ours to clean
+            if entry.record is not None and entry.record.uid == to.uid:
                 await writing.abandon()
 
     async def _destination(self, name: str, wanted: Destination, caller: Caller) -> tuple[_Spot, bytes]:
@@ -200,6 +214,15 @@ def _joined(spot: _Spot, last: bytes) -> str:
 
 def _place(mount: Mount, steps: tuple[str, ...]) -> Place:
     return Place(root=Path(mount.source), steps=(*PurePosixPath(mount.within).parts, *steps))
+
+
+def _another(name: str) -> NotFoundError:
+    return NotFoundError(
+        "JAIL_NOT_FOUND",
+        f"the jail {name} that was written into is gone, and another one has its name",
+        hint="copy again if that one is meant",
+        resource=f"jails/{name}",
+    )
 
 
 def _not_there(path: str) -> NotFoundError:

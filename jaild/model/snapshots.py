@@ -9,7 +9,8 @@
 | manual/WHO | somebody who asked for it; when asked | nobody |
 | restore | a restore, of what it overwrites; the oldest by later ones, or when asked | nobody |
 | clone | a clone of the jail, on the original; with the last clone of it | its clones |
-| export | an export, which drops it at its end | nobody |
+| export | an export, which drops it at its end; after a crash the next daemon | nobody |
+| backup/TARGET | a backup, until it is whole there, or, without bookmarks, until the next one is | nobody |
 
 Bookmarks take no properties: those of jaild are listed, with tag and guid, in properties of the jail's dataset.
 """
@@ -30,6 +31,7 @@ EXPORT = "export"
 MIGRATION = "migration"  # of any: what `kind_of` tells
 SCHEDULE = "schedule"
 MANUAL = "manual"  # of any, as MIGRATION
+BACKUP = "backup"  # of any, as MIGRATION
 RESTORE = "restore"
 HOLDS = {MIGRATION: "jaild-migration", STANDBY: "jaild-standby"}  # kind: tag of the hold that keeps such a snapshot
 _TOLD = 5  # claims that a message names

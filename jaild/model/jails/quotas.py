@@ -1,8 +1,9 @@
 """What the quota of a spec means on the pool.
 
 A jail is promised its quota for what it has: ZFS's refquota, which snapshots do not count to. What it may take of the
-pool together with its snapshots is bounded above that: ZFS's quota. The snapshots that jaild itself keeps fit in
-between, however much of the data changed from one to the next; those that others keep may not.
+pool together with its snapshots is bounded above that: ZFS's quota. The snapshots that jaild keeps by itself fit in
+between, however much of the data changed from one to the next; those that a spec's schedule or somebody asks for, and
+those that others keep, may not: the pool is bounded, not what is asked for.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jaild.model.jails.copying import Reach
+from jaild.rpc.moments import since_epoch
 from jaild.v1 import copies_pb2
 
 
@@ -22,5 +23,5 @@ def at_of(message: copies_pb2.Moment) -> str | float | None:
         case "snapshot":
             return message.snapshot
         case "time":
-            return message.time.ToNanoseconds() / 1e9
+            return since_epoch(message.time, "moment.time")
     return None

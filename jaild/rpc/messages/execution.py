@@ -9,6 +9,7 @@ from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails.logtimes import LogQuery
 from jaild.ports.process import TerminalSize
 from jaild.ports.runtime import END_OF_STDIN, Input
+from jaild.rpc.moments import since_epoch
 from jaild.v1 import jails_pb2
 
 # By name: their numbers are not the same on all systems.
@@ -66,9 +67,9 @@ def _size(size: jails_pb2.TerminalSize) -> TerminalSize:
 
 
 def log_of(request: jails_pb2.TailLogsRequest) -> LogQuery:
-    """Return what of a log is wanted. INVALID_LINES, INVALID_TIMES."""
+    """Return what of a log is wanted. INVALID_LINES, INVALID_TIME, INVALID_TIMES."""
     since, until = (
-        stamp.seconds + stamp.nanos / 1e9 if request.HasField(field) else 0.0
+        since_epoch(stamp, field) if request.HasField(field) else 0.0
         for field, stamp in (("since", request.since), ("until", request.until))
     )
     if request.lines < 0:

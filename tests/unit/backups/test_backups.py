@@ -153,6 +153,10 @@ async def test_without_bookmarks_the_snapshot_is_what_the_next_starts_from(make:
     assert left == [(await listed(alpha))[-1]]
     with pytest.raises(JaildError, match="SNAPSHOT_NEEDED"):
         await alpha.core.use_cases.snapshots.remove("web", left[0], validate_only=True, caller=caller())
+    plain = msgspec.structs.replace(WITH, backups={})
+    assert reason_of(await configure(alpha, plain)) == ""
+    gone = alpha.core.use_cases.snapshots.remove("web", left[0], validate_only=False, caller=caller())
+    assert reason_of(await ended(alpha, gone)) == ""
     await alpha.stop()
 
 

@@ -39,6 +39,13 @@ async def test_what_is_asked_for_is_handed_on(fakes: Fakes, local: grpc.aio.Chan
     assert [call[2]["validate_only"] for call in (by_time, by_name)] == [False, True]
 
 
+async def test_a_time_that_is_none_is_refused(fakes: Fakes, local: grpc.aio.Channel) -> None:
+    at = Timestamp(seconds=2**62)
+    with pytest.raises(grpc.aio.AioRpcError, match="no point in time"):
+        await stubs.snapshots(local).RestoreJail(snapshots_pb2.RestoreJailRequest(name="jails/web", time=at))
+    assert fakes.restores.calls == []
+
+
 async def test_a_restore_from_nothing_is_refused(fakes: Fakes, local: grpc.aio.Channel) -> None:
     with pytest.raises(grpc.aio.AioRpcError, match="from which snapshot"):
         await stubs.snapshots(local).RestoreJail(snapshots_pb2.RestoreJailRequest(name="jails/web"))

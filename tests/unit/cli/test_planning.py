@@ -29,7 +29,7 @@ READING = {
         "stats",
         "audit",
     ),
-    *("explain", "data-loss", "evacuation", "events", "help", "completion", "top", "snapshots"),
+    *("explain", "data-loss", "evacuation", "events", "help", "completion", "top", "snapshots", "targets"),
 }
 # What changes something and has no plan, and why.
 UNPLANNED = {

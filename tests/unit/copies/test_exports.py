@@ -269,3 +269,12 @@ async def test_an_encrypted_export_is_told_apart(alpha: FakeHost, beta: FakeHost
     with pytest.raises(InvalidArgumentError) as refused:
         await imported(beta, content)
     assert refused.value.reason == "EXPORT_ENCRYPTED"
+
+
+async def test_what_a_crash_left_of_an_export_goes_at_the_next_start_and_nothing_else(alpha: FakeHost) -> None:
+    web = "tank/jaild/jails/web"
+    await alpha.zfs.snapshot(web, "export-1", recursive=True, purpose=EXPORT)
+    await alpha.zfs.snapshot(web, "export-of-mine", recursive=True)
+    await alpha.restart()
+    await alpha.quiet()
+    assert [s.tag for s in await alpha.zfs.snapshots(web)] == ["export-of-mine"]

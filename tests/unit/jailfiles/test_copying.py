@@ -177,3 +177,17 @@ async def test_it_gives_way_to_a_migration_and_is_refused_after_it(tmp_path: Pat
     assert not (data(source) / "var/x").exists()
     await source.stop()
     await target.stop()
+
+
+async def test_what_comes_for_a_jail_is_not_written_into_a_later_one_of_its_name(host: FakeHost) -> None:
+    await create(host)
+    entry = host.core.inventory.jails["web"]
+
+    async def batches() -> AsyncIterator[list[Record]]:
+        yield FILE[:1]
+        assert entry.record is not None
+        entry.record = msgspec.structs.replace(entry.record, uid="another")
+        yield FILE[1:]
+
+    asked = host.core.use_cases.jail_files.write("web", to("/var/x", b""), batches(), caller())
+    assert await refused(asked) == "JAIL_NOT_FOUND"

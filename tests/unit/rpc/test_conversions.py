@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from google.protobuf import timestamp_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,7 +50,9 @@ from jaild.peer.v1 import peer_pb2, rehearsal_pb2
 from jaild.rpc import moments, structs
 from jaild.rpc.messages import jails as jail_messages
 from jaild.rpc.messages import layers as layer_messages
-from jaild.v1 import apps_pb2, jails_pb2
+from jaild.rpc.messages.copies import at_of
+from jaild.rpc.messages.execution import log_of
+from jaild.v1 import apps_pb2, copies_pb2, jails_pb2
 from tests.fakes.use_cases import made
 
 FULL = JailSpec(
@@ -344,3 +347,16 @@ def test_what_a_host_cannot_tell_of_its_memory_is_not_taken_for_none(free: int |
     )
     sent = structs.message_of(hello, peer_pb2.HelloResponse).SerializeToString()
     assert structs.struct_of(peer_pb2.HelloResponse.FromString(sent), domain.HostHello) == hello
+
+
+@pytest.mark.parametrize(("seconds", "nanos"), [(2**62, 0), (-(2**62), 0), (0, -1), (253_402_300_800, 0)])
+def test_a_point_in_time_that_is_none_is_refused_wherever_one_is_asked_for(seconds: int, nanos: int) -> None:
+    wrong = timestamp_pb2.Timestamp(seconds=seconds, nanos=nanos)
+    for read in (
+        lambda: moments.since_epoch(wrong, "at"),
+        lambda: at_of(copies_pb2.Moment(time=wrong)),
+        lambda: log_of(jails_pb2.TailLogsRequest(since=wrong)),
+    ):
+        with pytest.raises(InvalidArgumentError, match="INVALID_TIME"):
+            read()
+    assert moments.since_epoch(timestamp_pb2.Timestamp(seconds=7, nanos=500_000_000), "at") == 7.5
