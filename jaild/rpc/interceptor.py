@@ -298,8 +298,9 @@ def _checked(target: str) -> str:
 
 
 def _said(request: Any, field: str) -> Any:
-    """Return what a request says in a field, itself or in its header; '' if it does not."""
-    return getattr(request, field, "") or getattr(getattr(request, "header", None), field, "")
+    """Return what a request says in a field, itself or in what begins its stream; '' if it does not."""
+    parts = (request, *(getattr(request, name, None) for name in ("header", "start")))
+    return next((said for part in parts if (said := getattr(part, field, ""))), "")
 
 
 def _as_answered(error: BaseException) -> BaseException:

@@ -31,6 +31,7 @@ from tests.hosts.standbys import hosts_with, stop
 
 # What changes something and has no plan of its own, and why.
 UNPLANNED = {
+    "jaild.v1.Files/ReadFiles": "it changes nothing; who took which file is in the audit log",
     "jaild.v1.Jails/ExecInJail": "what a command does is not ours to tell",
     "jaild.v1.Rollouts/StartRollout": "PlanRollout is its plan, with each jail's own",
     "jaild.v1.Rollouts/UndoRollout": "PlanRollout with `undoes` is its plan",
@@ -39,7 +40,7 @@ UNPLANNED = {
 }
 READS = {
     *("datasets", "dataset", "mounted", "settings", "snapshots", "bookmarks", "holds", "clones", "capabilities"),
-    *("pool_features", "facts", "runs", "examine", "free_memory", "resume_token", "is_unchanged", "usage"),
+    *("pool_features", "facts", "runs", "examine", "free_memory", "resume_token", "is_unchanged", "usage", "texts"),
 }
 CHECKED = JailSpec(
     base="deb-1", app="web/1", health=(ExecCheck(command=("check",)),), readiness=Readiness(deadline=1.0)
@@ -57,6 +58,11 @@ def changing() -> Iterator[str]:
             yield method
 
 
+def first(request: Any) -> str:
+    """Return the field that says what a stream is about; '' if the request is no message of a stream."""
+    return next((name for name in ("header", "start") if name in request.DESCRIPTOR.fields_by_name), "")
+
+
 def request_of(method: str) -> Any:
     service, _, name = method.partition("/")
     found = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
@@ -66,8 +72,9 @@ def request_of(method: str) -> Any:
 def test_all_that_changes_something_takes_validate_only() -> None:
     without = set()
     for method in changing():
-        fields = request_of(method).DESCRIPTOR.fields_by_name
-        told = fields["header"].message_type.fields_by_name if "header" in fields else fields
+        request = request_of(method)
+        fields = request.DESCRIPTOR.fields_by_name
+        told = fields[first(request)].message_type.fields_by_name if first(request) else fields
         if "validate_only" not in told:
             without.add(method)
     assert without == UNPLANNED.keys()
@@ -108,20 +115,23 @@ class Looked:
         """Call a method; return its answer, or the reason that it was refused with."""
         request = ParseDict(fields, request_of(method))
         given: Any = request.SerializeToString()
-        if "header" in request.DESCRIPTOR.fields_by_name:
+        if first(request):
             given = one(given)
+        service, _, name = method.partition("/")
+        told = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
         try:
-            answer = await self.server.serve(f"/{method}", given, CallContext("root"))
+            if told.server_streaming:
+                answer = await anext(self.server.answers(f"/{method}", given, CallContext("root")))
+            else:
+                answer = await self.server.serve(f"/{method}", given, CallContext("root"))
         except grpc.aio.AioRpcError as error:
             return error_in(error).reason
-        service, _, name = method.partition("/")
-        kind = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name].output_type
-        return message_factory.GetMessageClass(kind).FromString(answer)
+        return message_factory.GetMessageClass(told.output_type).FromString(answer)
 
     async def plan(self, method: str, **fields: Any) -> Any:
         """Ask for a plan only."""
-        if "header" in request_of(method).DESCRIPTOR.fields_by_name:
-            return await self.ask(method, header={**fields, "validate_only": True})
+        if stream := first(request_of(method)):
+            return await self.ask(method, **{stream: {**fields, "validate_only": True}})
         return await self.ask(method, **fields, validate_only=True)
 
 
@@ -215,10 +225,37 @@ def asked(migration: str, rollout: str) -> Iterator[tuple[str, dict[str, Any], s
     yield "jaild.v1.Evacuations/EvacuateHost", {"targets": ["beta"]}, ""
     yield "jaild.v1.Evacuations/DrainHost", {"reason": "disk 2"}, ""
     yield "jaild.v1.Evacuations/UndrainHost", {}, ""
+    yield from asked_of_copies()
+    yield "jaild.v1.Migrations/SetMigrationBandwidth", {"name": f"migrations/{migration}"}, "MIGRATION_NOT_UNDER_WAY"
     for verb in ("Replay", "Discard"):
         yield f"jaild.v1.EventSinks/{verb}DeadLetters", {"name": "eventSinks/none"}, "SINK_NOT_FOUND"
     for verb in ("Pause", "Resume", "Cancel"):
         yield f"jaild.v1.Rollouts/{verb}Rollout", {"name": f"rollouts/{rollout}"}, ""
+
+
+def asked_of_copies() -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Yield the same of what copies a jail, a layer or a part of them elsewhere, or brings one in."""
+    copies, snapshots, backups = "jaild.v1.Copies", "jaild.v1.JailSnapshots", "jaild.v1.Backups"
+    yield f"{copies}/CloneJail", {**WEB, "jail_id": "new"}, ""
+    yield f"{copies}/RenameJail", {"name": "jails/idle", "jail_id": "new"}, ""
+    yield f"{copies}/ExportJail", WEB, ""
+    yield f"{copies}/ImportJail", {"jail_id": "new", "path": "/none"}, "NOT_AN_EXPORT"
+    yield (
+        "jaild.v1.ForeignJails/AdoptForeignJail",
+        {"tool": "iocage", "foreign_name": "old", "jail_id": "new"},
+        "FOREIGN_JAIL_NOT_FOUND",
+    )
+    yield f"{snapshots}/TakeJailSnapshot", {"parent": "jails/web", "snapshot_id": "mine"}, ""
+    yield f"{snapshots}/DeleteJailSnapshot", {"name": "jails/web/snapshots/none"}, "SNAPSHOT_NOT_FOUND"
+    yield f"{snapshots}/RestoreJail", {**WEB, "snapshot": "none"}, "SNAPSHOT_NOT_FOUND"
+    yield f"{backups}/BackUpJail", {**WEB, "target": "none"}, "BACKUP_TARGET_NOT_FOUND"
+    backup = {"target": "none", "jail": "jails/web", "jail_id": "new"}
+    yield f"{backups}/RestoreBackup", backup, "BACKUP_TARGET_NOT_FOUND"
+    for verb, name in (("Bases/PublishBase", "bases/deb-1"), ("Apps/PublishRelease", "apps/web/releases/1")):
+        yield f"jaild.v1.{verb}", {"name": name, "image": "docker://registry.example.org/x:1"}, "REGISTRY_NOT_ALLOWED"
+    for verb in ("Load", "Unload"):
+        yield f"jaild.v1.Keys/{verb}JailKey", WEB, "NOT_ENCRYPTED"
+    yield "jaild.v1.Files/WriteFiles", {**WEB, "path": "/var/x"}, ""
 
 
 REFUSED = (
@@ -258,7 +295,7 @@ async def test_a_plan_writes_nothing_anywhere_and_is_refused_as_what_it_is_of(qu
     assert told["RestartJail"] == ("stop generation 2", "start generation 2", "health checks")
     for method, fields, reason in REFUSED:
         assert (method, await alpha.plan(method, **fields)) == (method, reason)
-        real = {"header": fields} if "header" in request_of(method).DESCRIPTOR.fields_by_name else fields
+        real = {stream: fields} if (stream := first(request_of(method))) else fields
         answer = await alpha.ask(method, **real)
         if not isinstance(answer, str):
             answer = reason_of(await alpha.host.core.use_cases.operations.wait(answer.name.removeprefix("operations/")))
