@@ -26,6 +26,8 @@ NOTHING = {
     "Downtime of a migration, and as predicted": "no jail was moved",
     "Age": "the jail has no standby",
     "Age, of its interval": "the jail has no standby",
+    "Newest snapshot, age": "the jail's spec asks for none",
+    "Newest backup, age of its interval": "the jail's spec asks for none",
     "Reads and writes": "Linux does not count them",
     "Event sinks, waiting for": "the host has none",
     "Last scrub": "the pool was never scrubbed",

@@ -371,6 +371,62 @@ REPLICAS = Discovery(
     ),
 )
 
+_BACKUP = '{jail="{#JAIL}",target="{#TARGET}"}'
+
+SNAPSHOTS = Discovery(
+    key="snapshots",
+    name="Snapshots of jails",
+    series="jaild_jail_snapshot_timestamp_seconds",
+    labels=("jail",),
+    items=(
+        Item(
+            key="taken",
+            name="newest snapshot",
+            series=f"jaild_jail_snapshot_timestamp_seconds{_JAIL}",
+            absent="0",
+            units="unixtime",
+        ),
+        Item(key="failing", name="snapshots fail", series=f"jaild_jail_snapshot_failing{_JAIL}", absent="0"),
+    ),
+    triggers=(
+        Trigger(
+            name="JaildSnapshotsFail",
+            says="no snapshots of jail {#JAIL} can be taken",
+            when="min({failing},15m)=1",
+        ),
+    ),
+)
+
+BACKUPS = Discovery(
+    key="backup",
+    name="Backups of jails",
+    series="jaild_backup_timestamp_seconds",
+    labels=("jail", "target"),
+    items=(
+        Item(
+            key="taken",
+            name="newest whole backup",
+            series=f"jaild_backup_timestamp_seconds{_BACKUP}",
+            absent="0",
+            units="unixtime",
+        ),
+        Item(
+            key="interval",
+            name="interval",
+            series=f"jaild_backup_interval_seconds{_BACKUP}",
+            absent="0",
+            units="s",
+        ),
+    ),
+    triggers=(
+        Trigger(
+            name="JaildBackupLate",
+            says="the newest backup of jail {#JAIL} at {#TARGET} is old, or there is none",
+            when="min({interval},30m)>0 and now()-max({taken},30m)>2*last({interval})+1800",
+        ),
+    ),
+)
+
 CERTIFICATES = Discovery(
     key="certificate",
     name="Certificates",
@@ -451,6 +507,6 @@ WATCHED = Watched(
     items=HOST_ITEMS,
     triggers=HOST_TRIGGERS,
     graphs=HOST_GRAPHS,
-    discoveries=(JAILS, REPLICAS, CERTIFICATES, SAMPLES, SINKS),
+    discoveries=(JAILS, REPLICAS, SNAPSHOTS, BACKUPS, CERTIFICATES, SAMPLES, SINKS),
     words=WORDS,
 )

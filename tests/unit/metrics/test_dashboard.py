@@ -29,7 +29,8 @@ def test_every_panel_has_its_own_id_and_place() -> None:
 
 def test_there_is_a_row_for_each_thing_and_a_query_in_each_panel() -> None:
     rows = [panel["title"] for panel in PANELS if panel["type"] == "row"]
-    assert rows == ["Hosts", "Jails", "Operations and downtime", "Replicas", "Rollouts", "Pool", "Daemon"]
+    things = ["Hosts", "Jails", "Operations and downtime", "Replicas", "Snapshots and backups"]
+    assert rows == [*things, "Rollouts", "Pool", "Daemon"]
     for panel in PANELS:
         if panel["type"] == "row":
             continue
