@@ -20,6 +20,7 @@ from jaild.adapters.sinks.making import SinkAdapters
 from jaild.adapters.zfs.embedded import file_of
 from jaild.adapters.zfs.private_namespace import kernel_has_zfs, running
 from jaild.config import Config, Network
+from jaild.doctor.checks import backups as backup_targets
 from jaild.doctor.checks import certificates, report
 from jaild.doctor.checks import freebsd as freebsd_host
 from jaild.doctor.checks import host as any_host
@@ -29,6 +30,7 @@ from jaild.doctor.checks import zfs as any_zfs
 from jaild.doctor.checks.freebsd import FreebsdFacts
 from jaild.doctor.checks.linux import LinuxFacts
 from jaild.doctor.checks.report import Check, Report
+from jaild.doctor.facts import backups as target_facts
 from jaild.doctor.facts import freebsd, host, linux, tls
 from jaild.doctor.facts import peers as greetings
 from jaild.doctor.facts import sinks as sink_facts
@@ -69,6 +71,7 @@ async def examine(
         checks += await guarded("daemon", _daemon(config, embedded))
         checks += await guarded("certificates", _certificates(processes, config))
         checks += await guarded("event sinks", _sinks(processes, config))
+        checks += await guarded("backup targets", _targets(config))
         checks += await guarded("peers", _peers(processes, config))
     name = config.host_name if config is not None else os.uname().nodename.partition(".")[0]
     return Report(host=name, version=version("jaild"), checks=tuple(checks))
@@ -168,6 +171,10 @@ async def _daemon(config: Config, embedded: Path | None) -> list[Check]:
 
 async def _sinks(processes: Processes, config: Config) -> list[Check]:
     return event_sinks.check(sink_facts.sinks(config.event_sinks, SinkAdapters(processes)))
+
+
+async def _targets(config: Config) -> list[Check]:
+    return backup_targets.check(target_facts.targets(config.backups))
 
 
 async def _certificates(processes: Processes, config: Config) -> list[Check]:

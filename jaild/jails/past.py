@@ -14,10 +14,10 @@ from pathlib import Path
 
 from jaild.engine import generations
 from jaild.engine.build import Engine
-from jaild.engine.concurrency import to_its_end
+from jaild.engine.clones import readable
 from jaild.engine.inventory import OwnedJail
 from jaild.model import layout
-from jaild.model.errors import FailedPreconditionError, NotFoundError
+from jaild.model.errors import FailedPreconditionError
 from jaild.model.etc.tree import Tree
 from jaild.model.layers.records import Generation
 
@@ -77,32 +77,7 @@ class PastReader:
     @asynccontextmanager
     async def opened(self, jail: str, tag: str, path: str) -> AsyncIterator[Path]:
         """Mount one of a jail's datasets (`path` as `Layout.part` has it) as it was at a snapshot, read-only."""
-        where = self._inventory.where
-        await self._ensure_parent()
-        clone = f"{where.clones}/{uuid.uuid4().hex[:_ID]}"
-        try:
-            await self._zfs.clone(f"{where.part(jail, path)}@{tag}", clone, {"readonly": "on"})
-            await self._zfs.mount(clone)
-            found = await self._zfs.dataset(clone)
-            if found.mountpoint is None or not found.mounted:
-                raise FailedPreconditionError(
-                    "DATASET_NOT_MOUNTED", f"{clone} is not mounted", hint=f"give {where.root} a mountpoint"
-                )
-            yield found.mountpoint
-        finally:
-            await to_its_end(self._destroy(clone))
-
-    async def _ensure_parent(self) -> None:
-        clones = self._inventory.where.clones
-        try:
-            above = await self._zfs.dataset(clones)
-        except NotFoundError:
-            await self._zfs.create(clones)
-            above = await self._zfs.dataset(clones)
-        await self._files.restrict([above.mountpoint] if above.mountpoint else [])
-
-    async def _destroy(self, clone: str) -> None:
-        try:
-            await self._zfs.destroy(clone)
-        except NotFoundError:
-            return  # it was never made
+        snapshot = f"{self._inventory.where.part(jail, path)}@{tag}"
+        name = uuid.uuid4().hex[:_ID]
+        async with readable(self._inventory.where, self._zfs, self._files, snapshot, name) as folder:
+            yield folder

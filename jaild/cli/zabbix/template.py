@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from jaild.cli.zabbix.watched import METRICS, TEMPLATE, TEXT, WATCHED, Discovery, Graph, Item, Trigger
+from jaild.cli.zabbix.kinds import Discovery, Graph, Item, Trigger
+from jaild.cli.zabbix.watched import METRICS, TEMPLATE, TEXT, WATCHED
 
 Node = dict[str, Any]
 
