@@ -18,6 +18,7 @@ from jaild.model.problems import Plan
 from jaild.ports.images import Image
 
 _MAX_DEPTH = 4  # indexes in indexes
+_PAUSES = (1.0, 2.0, 4.0)  # seconds before each further try: skopeo 1.9 makes none where a blob breaks off
 
 
 class Pulls:
@@ -28,6 +29,7 @@ class Pulls:
         self._images = engine.ports.images
         self._files = engine.ports.files
         self._runtime = engine.ports.runtime
+        self._clock = engine.ports.clock
         self._staging = engine.place.staging
         self._kept: Path | None = None  # at most one: what nobody comes back for is not to fill the disk
 
@@ -84,16 +86,23 @@ class Pulls:
 
     async def _fetch(self, handle: Handle, found: Found, folder: Path) -> None:
         await handle.phase("fetch", told(found))
+        await self._files.make_folder(folder)
         handle.facts(image=str(found.reference))
 
         def progress(done: int, total: int) -> None:
             handle.progress(done, bytes_total=total)
 
-        try:
-            await self._registries.fetch(found.reference, folder, found.size, progress=progress)
-        except UnavailableError:
-            self._kept = folder
-            raise
+        for pause in (*_PAUSES, None):
+            try:
+                await self._registries.fetch(found.reference, folder, found.size, progress=progress)
+            except UnavailableError as error:
+                if pause is None or error.reason != "REGISTRY_UNREACHABLE":
+                    self._kept = folder
+                    raise
+                handle.note(message=f"{error.message}: again in {pause:g} s")
+                await self._clock.sleep(pause)
+            else:
+                return
 
 
 def told(found: Found) -> str:

@@ -27,7 +27,7 @@ class ImageRegistries(Protocol):
         """Return an image's configuration: a document that its manifest names."""
 
     async def fetch(self, image: Reference, layout: Path, size: int, *, progress: Progress) -> None:
-        """Bring the blobs of an image, by its digest, into a layout folder; those that are there are not fetched.
+        """Bring the blobs of an image, by its digest, into a folder, as a layout; none that is there is fetched.
 
         `size`: bytes of its layers; far more do not come: `InvalidArgumentError` (ARCHIVE_TOO_LARGE). Also
         `ResourceExhaustedError` (UPLOADS_FULL, NO_SPACE). Ended in the middle, whole blobs stay in the folder.

@@ -46,6 +46,7 @@ class ScriptedProcesses:
 
     answer: Answer
     calls: list[Told] = field(default_factory=list)
+    cwd: Path | None = None  # of the last one that was started
 
     async def run(
         self,
@@ -86,7 +87,7 @@ class ScriptedProcesses:
         raw: bool = False,
     ) -> AsyncIterator[ScriptedChild]:
         """Note; the answer is asked for when the program's input has ended."""
-        assert cwd is None
+        self.cwd = cwd
         assert terminal is None
         assert not raw
         child = ScriptedChild(tuple(argv), self.answer, on_stderr)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,11 @@ from typing import Any
 import pytest
 
 from jaild.model.errors import (
+    CancelledError,
     DataLossError,
     FailedPreconditionError,
     InvalidArgumentError,
+    JaildError,
     NotFoundError,
     PermissionDeniedError,
     UnavailableError,
@@ -28,8 +32,10 @@ from tests.e2e import trees
 from tests.e2e.client import Client, metadata, refused, response
 from tests.e2e.conftest import furnish
 from tests.e2e.node import Node, hosted
+from tests.integrations.registry_line import Line, line
 from tests.integrations.servers import eventually, free_port, listens, server
 from tests.ocilayouts import Layout
+from tests.patience import patient
 from tests.tars import file, folder, picture
 
 pytestmark = pytest.mark.real("skopeo", "docker-registry", *LINUX_HOST)
@@ -90,7 +96,14 @@ def locked(place: Path) -> Iterator[Registry]:
 
 
 @pytest.fixture(scope="module")
-def node(place: Path, openly: Registry, locked: Registry) -> Iterator[Node]:
+def between(openly: Registry) -> Iterator[Line]:
+    """A line to the open one."""
+    with line(openly.address) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def node(place: Path, openly: Registry, locked: Registry, between: Line) -> Iterator[Node]:
     """A host with tiny-1 and web/1 that may use the registries, of the locked one `team` as somebody whom it knows."""
     require(LINUX_HOST)
     known = base64.b64encode(b"team:secret").decode()
@@ -102,6 +115,7 @@ def node(place: Path, openly: Registry, locked: Registry) -> Iterator[Node]:
         locked.address: {"push": True},
         f"{locked.address}/team": {"push": True, "authfile": str(authfile)},
         SILENT: {},
+        between.address: {},
     }
     with hosted(Node("alpha", config={"registries": registries})) as made:
         furnish(made.api, place)
@@ -293,3 +307,100 @@ def test_a_blob_that_is_not_what_its_digest_says_is_not_unpacked(node: Node, ope
     finally:
         path.write_bytes(whole)
     assert "damaged" not in node.api.names_of_bases()
+
+
+def incompressible(made: Path, image: str, **more: Any) -> list[str]:
+    """Push a base whose second layer is large; return the layers' digests."""
+    layout = Layout(made)
+    small = layout.layer(*trees.base_items())
+    layers = [small, layout.layer(folder("srv"), file("srv/large", os.urandom(3 << 20)))]
+    layout.finish(layout.image(*layers))
+    skopeo("copy", "--dest-tls-verify=false", *more.get("words", ()), f"oci:{made}", image)
+    return [layer["digest"].removeprefix("sha256:") for layer in layers]
+
+
+def begun(api: Client, name: str, image: str) -> Any:
+    header = bases_pb2.ImportBaseHeader(base_id=name, registry_image=image)
+    return api.call(api.bases.ImportBase, iter([bases_pb2.ImportBaseRequest(header=header)]))
+
+
+def staged(node: Node) -> list[str]:
+    return [path.name for path in (node.folder / "state/staging").iterdir()]
+
+
+def copying(between: Line) -> bool:
+    """Whether a skopeo fetches by this line."""
+    for words in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if between.address.encode() in words.read_bytes():
+                return True
+    return False
+
+
+def test_a_line_that_is_cut_in_the_middle_of_a_layer_ends_nothing(
+    node: Node, openly: Registry, between: Line, tmp_path: Path
+) -> None:
+    incompressible(tmp_path / "layout", openly.image("base/cut:1"))
+    between.cuts = 1
+    pull_base(node.api, "cut-once", f"docker://{between.address}/base/cut:1")
+    assert between.cuts == 0
+
+
+def test_layers_that_came_before_the_line_broke_do_not_come_again(
+    node: Node, openly: Registry, between: Line, tmp_path: Path
+) -> None:
+    small, large = incompressible(tmp_path / "layout", openly.image("base/broken:1"))
+    image = f"docker://{between.address}/base/broken:1"
+    between.asked.clear()
+    between.cuts = 1000
+    try:
+        with refused(UnavailableError, "REGISTRY_UNREACHABLE"):
+            pull_base(node.api, "broken", image)
+    finally:
+        between.cuts = 0
+    assert len(staged(node)) == 1
+    before = between.asked.copy()
+    pull_base(node.api, "broken", image)
+    assert before[small] == between.asked[small] == 1
+    assert between.asked[large] == before[large] + 1
+    assert staged(node) == []
+
+
+def test_a_pull_that_is_cancelled_leaves_nothing(node: Node, openly: Registry, between: Line, tmp_path: Path) -> None:
+    incompressible(tmp_path / "layout", openly.image("base/cancelled:1"))
+    with between.holding():
+        operation = begun(node.api, "cancelled", f"docker://{between.address}/base/cancelled:1")
+        assert between.held.wait(patient(30))
+        assert copying(between)
+        node.api.cancel(operation)
+        with pytest.raises(CancelledError):
+            node.api.done(operation)
+        assert not copying(between)
+    assert staged(node) == []
+    assert "cancelled" not in node.api.names_of_bases()
+
+
+def test_a_daemon_that_is_killed_while_an_image_comes_leaves_nothing(
+    node: Node, openly: Registry, between: Line, tmp_path: Path
+) -> None:
+    incompressible(tmp_path / "layout", openly.image("base/killed:1"))
+    with between.holding():
+        operation = begun(node.api, "killed", f"docker://{between.address}/base/killed:1")
+        assert between.held.wait(patient(30))
+        node.kill()
+        node.start()
+        assert staged(node) == []
+    with pytest.raises(JaildError) as caught:
+        node.api.done(operation)
+    assert caught.value.reason == "DAEMON_STOPPED"
+    eventually(lambda: not copying(between), "the last daemon's skopeo ends when it has nobody to tell")
+    assert staged(node) == []
+    assert "killed" not in node.api.names_of_bases()
+    pull_base(node.api, "killed", f"docker://{between.address}/base/killed:1")
+
+
+def test_an_image_of_docker_s_own_kind_is_taken_by_its_own_digest(node: Node, openly: Registry, tmp_path: Path) -> None:
+    incompressible(tmp_path / "layout", openly.image("base/docker:2"), words=("--format", "v2s2"))
+    pulled = response(pull_base(node.api, "docker-2", openly.image("base/docker:2")), bases_pb2.Base())
+    manifest = openly.blobs / pulled.sha256[:2] / pulled.sha256 / "data"
+    assert "vnd.docker.distribution.manifest.v2" in manifest.read_text()

@@ -31,8 +31,8 @@ from jaild.ports.process import Completed, Processes
 _ASKING = 60.0  # seconds for a document
 _PUSHING = 4 * 3600.0
 _LOOK = 0.5  # seconds between two looks at how much has come: skopeo tells nobody
-_PATIENCE = 120.0  # seconds in which something must come; its own tries after an error included
-_TRIES = 3  # further ones that skopeo makes by itself when a connection breaks
+_PATIENCE = 120.0  # seconds in which something must come
+_TRIES = 3  # further ones that skopeo makes of a push, after an error that it knows as passing
 _SLACK = 8 << 20  # bytes beside the layers: manifest (4 MiB at most, as skopeo reads them), configuration, index
 _SAID = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 
@@ -69,8 +69,10 @@ class SkopeoRegistries:
 
     async def fetch(self, image: Reference, layout: Path, size: int, *, progress: Progress) -> None:
         """See the port."""
-        copy = ("copy", "--quiet", "--retry-times", str(_TRIES), "--dest-oci-accept-uncompressed-layers")
-        argv = (*self._skopeo(image), *copy, *self._access(image, "src-"), image.exact, f"oci:{layout}")
+        # Into the folder that it works in, by no name: if its daemon is killed, and the next one removes the folder, it
+        # cannot make it anew.
+        copy = ("copy", "--quiet", "--dest-oci-accept-uncompressed-layers")
+        argv = (*self._skopeo(image), *copy, *self._access(image, "src-"), image.exact, "oci:.")
         place = await asyncio.to_thread(self._room.begin, size)
         try:
             done = await self._watched(argv, layout, size, place, progress)
@@ -85,7 +87,7 @@ class SkopeoRegistries:
         """Run until its end, or until more comes than was said, or nothing."""
         loop = asyncio.get_running_loop()
         try:
-            async with self._processes.start(argv) as child:
+            async with self._processes.start(argv, cwd=layout) as child:
                 await child.close_stdin()
                 ending = asyncio.ensure_future(child.wait())
                 try:

@@ -119,7 +119,7 @@ class Bases(bases_pb2_grpc.BasesServicer):  # type: ignore[misc]
     def change(self, request: Any, context: Any) -> Any:
         return self.daemon.change(request, context)
 
-    DeleteBase = PruneBases = change
+    DeleteBase = PruneBases = PublishBase = change
 
 
 class Apps(apps_pb2_grpc.AppsServicer):  # type: ignore[misc]
@@ -134,8 +134,10 @@ class Apps(apps_pb2_grpc.AppsServicer):  # type: ignore[misc]
         names = ("apps/redis/releases/7.0", "apps/web/releases/1")
         return apps_pb2.ListReleasesResponse(releases=[apps_pb2.Release(name=name) for name in names])
 
-    def PruneReleases(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def change(self, request: Any, context: Any) -> Any:
         return self.daemon.change(request, context)
+
+    PruneReleases = PublishRelease = change
 
 
 class BaseMaking(base_making_pb2_grpc.BaseMakingServicer):  # type: ignore[misc]

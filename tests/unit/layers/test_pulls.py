@@ -24,13 +24,18 @@ from tests.unit.adapters.files.test_osdetect import elf
 IMAGE = "docker://r.example/base:12"
 
 
+_BROKEN = Said(stderr='level=fatal msg="writing blob: happened during read: unexpected EOF"', status=1)
+
+
 class ToldSkopeo:
-    """A skopeo whose registry is a layout folder; `breaks` copies end after their first blob."""
+    """A skopeo whose registry is a layout folder; `breaks` copies end after a blob, `unreachable` ones each."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.tags: dict[str, str] = {}
         self.breaks = 0
+        self.unreachable = False
+        self.processes = ScriptedProcesses(self)
         self.copied: list[str] = []
 
     def tag(self, described: dict[str, Any], name: str = "12") -> str:
@@ -50,7 +55,9 @@ class ToldSkopeo:
                 document = self._document(f"@{json.loads(document)['config']['digest']}")
             return Said(document.decode())
         manifest = json.loads(self._document(argv[-2]))
-        there = Path(argv[-1].removeprefix("oci:")) / "blobs/sha256"
+        assert argv[-1] == "oci:."
+        assert self.processes.cwd is not None
+        there = self.processes.cwd / "blobs/sha256"
         there.mkdir(parents=True, exist_ok=True)
         for layer in manifest["layers"]:
             name = layer["digest"].removeprefix("sha256:")
@@ -59,7 +66,9 @@ class ToldSkopeo:
                 self.copied.append(name)
                 if self.breaks:
                     self.breaks -= 1
-                    return Said(stderr='level=fatal msg="writing blob: connection reset by peer"', status=1)
+                    return _BROKEN
+            if self.unreachable:
+                return _BROKEN
         return Said()
 
 
@@ -72,7 +81,7 @@ def skopeo(tmp_path: Path) -> ToldSkopeo:
 async def knowing(tmp_path: Path, skopeo: ToldSkopeo) -> AsyncIterator[FakeHost]:
     """A host that may pull from r.example."""
     made = FakeHost(tmp_path / "host")
-    made.registries, made.programs = {"r.example": Registry()}, ScriptedProcesses(skopeo)
+    made.registries, made.programs = {"r.example": Registry()}, skopeo.processes
     yield await furnished(made)
     await made.stop()
 
@@ -112,20 +121,27 @@ async def test_a_tag_leads_to_this_host_s_image_of_an_index_and_its_digest_is_wh
 
 async def test_what_a_tag_names_is_asked_once(skopeo: ToldSkopeo, knowing: FakeHost) -> None:
     first = skopeo.tag(system(skopeo))
-    processes = knowing.programs
-    assert isinstance(processes, ScriptedProcesses)
+    processes = skopeo.processes
     await pulled(knowing)
     by_tag = [told.argv for told in processes.calls if told.argv[-1] == IMAGE or IMAGE in told.argv]
     assert len(by_tag) == 1
     assert any(first in told.argv[-2] for told in processes.calls if "copy" in told.argv)
 
 
+async def test_a_connection_that_breaks_is_made_again_and_goes_on(skopeo: ToldSkopeo, knowing: FakeHost) -> None:
+    skopeo.tag(system(skopeo))
+    skopeo.breaks = 2
+    assert reason_of(await pulled(knowing)) == ""
+    assert len(skopeo.copied) == len(set(skopeo.copied)) == 2
+
+
 async def test_layers_that_came_before_the_connection_broke_are_not_fetched_again(
     skopeo: ToldSkopeo, knowing: FakeHost
 ) -> None:
     skopeo.tag(system(skopeo))
-    skopeo.breaks = 1
+    skopeo.unreachable = True
     assert reason_of(await pulled(knowing)) == "REGISTRY_UNREACHABLE"
+    skopeo.unreachable = False
     assert "deb-3" not in knowing.core.inventory.bases
     assert len(staged(knowing)) == 1
     assert reason_of(await pulled(knowing)) == ""
@@ -135,9 +151,10 @@ async def test_layers_that_came_before_the_connection_broke_are_not_fetched_agai
 
 async def test_no_more_than_one_image_that_broke_off_is_kept(skopeo: ToldSkopeo, knowing: FakeHost) -> None:
     skopeo.tag(system(skopeo))
-    skopeo.breaks = 2
+    skopeo.unreachable = True
     assert reason_of(await pulled(knowing, "deb-3")) == "REGISTRY_UNREACHABLE"
     assert reason_of(await pulled(knowing, "deb-4")) == "REGISTRY_UNREACHABLE"
+    skopeo.unreachable = False
     assert len(staged(knowing)) == 1
     assert reason_of(await pulled(knowing, "deb-5")) == ""
     assert staged(knowing) == []
