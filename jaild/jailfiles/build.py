@@ -11,5 +11,6 @@ from jaild.jails.build import JailParts
 def build(engine: Engine, jails: JailParts) -> JailFiles:
     """Put the room together. Nothing is started."""
     files = JailFiles(engine, jails)
+    engine.recovery.after_jail(files.recover)
     engine.services.add(FilesServicer(files))
     return files

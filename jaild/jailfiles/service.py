@@ -9,6 +9,7 @@ jail is looked at anew before each, so that what was taken for a migration is ne
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,7 @@ from jaild.engine.build import Engine
 from jaild.engine.concurrency import undo_on_error
 from jaild.engine.inventory import JailEntry
 from jaild.jails.build import JailParts
-from jaild.model import access, layout
+from jaild.model import access, layout, quantity
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.model.filerecords import Record, steps_of
 from jaild.model.jails.authority import Intent
@@ -75,6 +76,8 @@ class JailFiles:
         self._runs = jails.runs
         self._trees = engine.ports.jail_trees
         self._zfs = engine.ports.zfs
+        self._recovery = engine.recovery
+        self._writers = Counter[_Jail]()
 
     async def read(self, name: str, path: str, caller: Caller) -> AsyncIterator[list[Record]]:
         """Yield a file or a tree. INVALID_JAIL_PATH, PATH_NOT_IN_JAIL, PATH_IN_MEMORY; JAIL_MOVED and the like."""
@@ -107,17 +110,31 @@ class JailFiles:
         async with self._dispatcher.exclusive(f"jails/{name}"):
             spot, last = await self._destination(name, wanted, caller)
             _, record = self._inventory.permitted(name, Intent.WRITE)
-        path = _joined(spot, last)
-        closed = frozenset(mounts_below(spot.mounts, path))
-        owner = None if wanted.preserve else (wanted.owner or (spot.look.uid, spot.look.gid))
-        manner = Manner(name=last, owner=owner, preserve=wanted.preserve, closed=closed)
-        writing = self._trees.write(spot.place, manner)
-        to = _Jail(name, record.uid)
-        async with undo_on_error(lambda: self._abandoned(to, writing)):
-            async for records in batches:
-                await self._between_changes(to, writing, records, caller)
-            await self._between_changes(to, writing, None, caller)
-        return Copied(path=path, entries=writing.entries, bytes=writing.bytes)
+            to = _Jail(name, record.uid)
+            if not self._writers[to]:  # what came with the jail from another host, or a write that ended badly
+                await self._trees.sweep(spot.place.root)
+            self._writers[to] += 1
+        try:
+            path = _joined(spot, last)
+            closed = frozenset(mounts_below(spot.mounts, path))
+            owner = None if wanted.preserve else (wanted.owner or (spot.look.uid, spot.look.gid))
+            manner = Manner(name=last, owner=owner, preserve=wanted.preserve, closed=closed)
+            writing = self._trees.write(spot.place, manner)
+            async with undo_on_error(lambda: self._abandoned(to, writing)):
+                async for records in batches:
+                    await self._between_changes(to, writing, records, caller)
+                await self._between_changes(to, writing, None, caller)
+            return Copied(path=path, entries=writing.entries, bytes=writing.bytes)
+        finally:
+            self._writers -= Counter((to,))
+
+    async def recover(self, entry: JailEntry) -> None:
+        """Take away what never became whole since the daemon that wrote it ended."""
+        if entry.generation is None or not self._inventory.may(entry, Intent.WRITE):
+            return
+        for root in _writable(entry):
+            if await self._zfs.mounted(root) is not None and (count := await self._trees.sweep(root)):
+                await self._recovery.tell(f"{quantity.count(count, 'file')} of {entry.name}, never whole: removed")
 
     async def _between_changes(self, to: _Jail, writing: Writing, records: list[Record] | None, caller: Caller) -> None:
         """Write some records, or for None the end, while nothing else is done with the jail."""
@@ -164,8 +181,7 @@ class JailFiles:
                 hint=f"copy its contents into it: jailctl jail cp FOLDER/. {entry.name}:{path}",
                 resource=f"jails/{entry.name}",
             )
-        folders = (entry.folder / layout.DATA, *(entry.folder / part for part in entry.parts if part))
-        if mount.readonly or Path(mount.source) not in folders:
+        if mount.readonly or Path(mount.source) not in _writable(entry):
             raise _of_a_generation(entry.name, mount, path)
         if await self._zfs.mounted(Path(mount.source)) is None:
             raise FailedPreconditionError(
@@ -206,6 +222,11 @@ class JailFiles:
         raise InvalidArgumentError(
             "INVALID_JAIL_PATH", f"{path}: too many links, or one where none may be", hint="name where they lead to"
         )
+
+
+def _writable(entry: JailEntry) -> tuple[Path, ...]:
+    """Return the datasets of data and volumes."""
+    return (entry.folder / layout.DATA, *(entry.folder / part for part in entry.parts if part))
 
 
 def _joined(spot: _Spot, last: bytes) -> str:

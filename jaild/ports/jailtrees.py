@@ -94,4 +94,10 @@ class JailTrees(Protocol):
         """Yield trees, one after the other, in lists of about half a MiB. FILE_FAILED, TREE_TOO_LARGE."""
 
     def write(self, folder: Place, manner: Manner) -> Writing:
-        """Begin to write into a folder. Nothing is done yet."""
+        """Begin to write into a folder. Nothing is done yet.
+
+        Files that are not whole are in a folder of their own below the place's root, one for all that write there.
+        """
+
+    async def sweep(self, root: Path) -> int:
+        """Remove the files below `root` that never became whole; return how many. Nobody may be writing there."""

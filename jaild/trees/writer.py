@@ -19,6 +19,7 @@ class TreeWriter:
     """Writes one tree into a folder: as `name`, or with an empty one its contents beside what is there.
 
     The folder is given open with each call. Between two nothing is open if `rest` was called, so it can be unmounted.
+    `drafts`: a folder of the same file system, open too, where files are until they are whole; None: beside their own.
     `owner`: whose all of it will be; None: whose each record says, as far as we may. `preserve`: all bits of the
     permissions. `closed`: paths at and below which nothing is written. A folder that is there stays as it is; what else
     is there is replaced.
@@ -33,6 +34,7 @@ class TreeWriter:
         closed: frozenset[bytes] = frozenset(),
     ) -> None:
         self._top = -1
+        self._drafts: int | None = None
         self._name = (name,) if name else ()
         self._owner = owner
         self._bits = ALL_BITS if preserve else PERMISSIONS
@@ -45,9 +47,9 @@ class TreeWriter:
         self.entries = 0
         self.bytes = 0
 
-    def take(self, folder: int, records: Iterable[Record]) -> None:
+    def take(self, folder: int, records: Iterable[Record], drafts: int | None = None) -> None:
         """Write some records. Raises `OSError` as it comes; FILES_INVALID, PATH_TAKEN, PATH_OF_VOLUME."""
-        self._top = folder
+        self._top, self._drafts = folder, drafts
         for record in records:
             if isinstance(record, Data):
                 self._data(record)
@@ -63,22 +65,22 @@ class TreeWriter:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def close(self, folder: int) -> None:
+    def close(self, folder: int, drafts: int | None = None) -> None:
         """Finish the last file, then the folders, inner ones first."""
-        self._top = folder
+        self._top, self._drafts = folder, drafts
         self._finish_file()
         for made in reversed(self._made):
             with reached(self._top, self._steps(made)) as inner:
                 self._dress(inner, made)
 
-    def abandon(self, folder: int) -> None:
+    def abandon(self, folder: int, drafts: int | None = None) -> None:
         """Take away the file that is not whole; harmless after `close`. Raises `OSError` as it comes."""
-        self._top = folder
+        self._top, self._drafts = folder, drafts
         if self._file is not None:
             file, self._file = self._file, None
             self.rest()
             with self._parent(file) as (within, _):
-                os.unlink(self._temporary, dir_fd=within)
+                os.unlink(self._temporary, dir_fd=self._draft(within))
 
     def _make(self, entry: Entry) -> None:
         if entry.kind is Kind.FOLDER:
@@ -86,25 +88,25 @@ class TreeWriter:
             return
         with self._parent(entry) as (within, name):
             self._require_free(within, name, entry, as_folder=False)
-            beside = b".jaild-cp-" + secrets.token_hex(8).encode()
+            beside, at = b".jaild-cp-" + secrets.token_hex(8).encode(), self._draft(within)
             match entry.kind:
                 case Kind.FILE:
                     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                    self._descriptor = os.open(beside, flags, 0o600, dir_fd=within)
+                    self._descriptor = os.open(beside, flags, 0o600, dir_fd=at)
                     self._file, self._temporary, self._end = entry, beside, 0
                     return
                 case Kind.HARDLINK:
                     other = Entry(path=entry.target, kind=Kind.FILE)
                     with self._parent(other) as (place, first):
-                        os.link(first, beside, src_dir_fd=place, dst_dir_fd=within, follow_symlinks=False)
+                        os.link(first, beside, src_dir_fd=place, dst_dir_fd=at, follow_symlinks=False)
                 case Kind.SYMLINK:
-                    os.symlink(entry.target, beside, dir_fd=within)
-                    self._dress_name(within, beside, entry)
+                    os.symlink(entry.target, beside, dir_fd=at)
+                    self._dress_name(at, beside, entry)
                 case _:
-                    os.mkfifo(beside, 0o600, dir_fd=within)
-                    self._dress_name(within, beside, entry)
-                    os.chmod(beside, entry.mode & self._bits, dir_fd=within)
-            os.replace(beside, name, src_dir_fd=within, dst_dir_fd=within)
+                    os.mkfifo(beside, 0o600, dir_fd=at)
+                    self._dress_name(at, beside, entry)
+                    os.chmod(beside, entry.mode & self._bits, dir_fd=at)
+            os.replace(beside, name, src_dir_fd=at, dst_dir_fd=within)
 
     def _folder(self, entry: Entry) -> None:
         steps = self._steps(entry)
@@ -145,7 +147,7 @@ class TreeWriter:
         os.ftruncate(descriptor, max(file.size, self._end))
         self._dress(descriptor, file)
         with self._parent(file) as (within, name):
-            os.replace(self._temporary, name, src_dir_fd=within, dst_dir_fd=within)
+            os.replace(self._temporary, name, src_dir_fd=self._draft(within), dst_dir_fd=within)
         self._file = None
         self.rest()
 
@@ -154,8 +156,11 @@ class TreeWriter:
         if self._descriptor < 0:
             with self._parent(file) as (within, _):
                 flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-                self._descriptor = os.open(self._temporary, flags, dir_fd=within)
+                self._descriptor = os.open(self._temporary, flags, dir_fd=self._draft(within))
         return self._descriptor
+
+    def _draft(self, within: int) -> int:
+        return within if self._drafts is None else self._drafts
 
     def _dress(self, descriptor: int, entry: Entry) -> None:
         owner = self._whose(entry)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from jaild.adapters.files.errors import explained
 from jaild.model.filerecords import Record, batches
 from jaild.ports.jailtrees import Found, Look, Manner, Place, Tree, Writing
-from jaild.trees.openat import StepError, look, reached
+from jaild.trees.openat import StepError, look, names_in, opened, reached
 from jaild.trees.reader import TreeReader
 from jaild.trees.writer import TreeWriter
+
+_DRAFTS = ".jaild-cp"
+_IN_USE = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})  # others write; EEXIST: POSIX's other word for it
 
 
 class HostJailTrees:
@@ -36,6 +41,11 @@ class HostJailTrees:
         """Begin to write; see the port."""
         return _Writing(folder, manner)
 
+    async def sweep(self, root: Path) -> int:
+        """Remove what never became whole; see the port."""
+        with explained(root / _DRAFTS):
+            return await asyncio.to_thread(_swept, root)
+
 
 class _Writing:
     def __init__(self, folder: Place, manner: Manner) -> None:
@@ -51,7 +61,7 @@ class _Writing:
         return self._writer.bytes
 
     async def take(self, records: Sequence[Record]) -> None:
-        await self._within(lambda folder: self._writer.take(folder, records))
+        await self._within(lambda folder, drafts: self._writer.take(folder, records, drafts))
 
     async def close(self) -> None:
         await self._within(self._writer.close)
@@ -59,16 +69,49 @@ class _Writing:
     async def abandon(self) -> None:
         await self._within(self._writer.abandon)
 
-    async def _within(self, act: Callable[[int], None]) -> None:
+    async def _within(self, act: Callable[[int, int], None]) -> None:
         def done() -> None:
             try:
-                with reached(self._folder.root, self._folder.steps) as folder:
-                    act(folder)
+                with opened(self._folder.root) as root, reached(root, self._folder.steps) as folder:
+                    with _drafts(root) as drafts:
+                        act(folder, drafts)
+                    _remove_empty(root)
             finally:
                 self._writer.rest()
 
         with explained(self._folder.root.joinpath(*self._folder.steps)):
             await asyncio.to_thread(done)
+
+
+@contextmanager
+def _drafts(root: int) -> Iterator[int]:
+    """Open the folder of files that are not whole, made if it is not there."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(_DRAFTS, 0o700, dir_fd=root)
+    with opened(_DRAFTS, within=root) as drafts:
+        yield drafts
+
+
+def _remove_empty(root: int) -> None:
+    try:
+        os.rmdir(_DRAFTS, dir_fd=root)
+    except OSError as error:
+        if error.errno not in _IN_USE:
+            raise
+
+
+def _swept(root: Path) -> int:
+    count = 0
+    with opened(root) as top:
+        try:
+            with opened(_DRAFTS, within=top) as drafts:
+                for name in names_in(drafts):
+                    os.unlink(name, dir_fd=drafts)
+                    count += 1
+        except FileNotFoundError:
+            return 0
+        _remove_empty(top)
+    return count
 
 
 def _records(trees: Sequence[Tree]) -> Iterator[Record]:

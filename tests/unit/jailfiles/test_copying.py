@@ -19,6 +19,7 @@ from jaild.model.views import Caller
 from tests.fakes.host import FakeHost, caller
 from tests.hosts.asking import SPEC, create
 from tests.hosts.migrating import migrate, two_hosts
+from tests.hosts.standbys import events
 
 FILE: list[Record] = [Entry(path=b"", kind=Kind.FILE, mode=0o644, size=3), Data(0, b"new")]
 
@@ -159,6 +160,31 @@ async def test_what_breaks_off_leaves_what_is_whole_and_no_more(host: FakeHost) 
     asked = host.core.use_cases.jail_files.write("web", to("/var/tree"), broken(), caller())
     assert await refused(asked) == "STREAM_TRUNCATED"
     assert names_in(data(host) / "var/tree") == ["a"]
+    assert not (data(host) / ".jaild-cp").exists()
+
+
+async def test_what_never_became_whole_is_taken_away_by_the_next_start_or_the_next_copy(host: FakeHost) -> None:
+    await create(host)
+    drafts = data(host) / ".jaild-cp"
+
+    def left_over() -> None:  # of a daemon that was killed, here or where the jail came from
+        drafts.mkdir()
+        (drafts / "half").touch()
+
+    async def looked_at() -> AsyncIterator[list[Record]]:
+        yield FILE[:1]
+        assert [name.startswith(".jaild-cp-") for name in names_in(drafts)] == [True]
+        assert (await write(host, to("/var/second"))).entries == 1  # does not take away what the first one writes
+        yield FILE[1:]
+
+    left_over()
+    await host.core.use_cases.jail_files.write("web", to("/var/first"), looked_at(), caller())
+    assert {"first", "second"} <= set(names_in(data(host) / "var"))
+    assert not drafts.exists()
+    left_over()
+    await host.restart()
+    assert not drafts.exists()
+    assert "repair 1 file of web, never whole: removed" in await events(host, "repair")
 
 
 async def test_it_gives_way_to_a_migration_and_is_refused_after_it(tmp_path: Path) -> None:
