@@ -17,7 +17,7 @@ takes; and the old jail stopped, which the next daemon starts again: `jaild.adop
 from __future__ import annotations
 
 import shlex
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -31,6 +31,7 @@ from jaild.engine.concurrency import undo_on_error
 from jaild.engine.operations import Handle
 from jaild.jails.changes import Changes
 from jaild.model import names
+from jaild.model.errors import FailedPreconditionError
 from jaild.model.foreign.jail import Tool
 from jaild.model.foreign.tools import command
 from jaild.model.foreign.wish import Wish
@@ -51,6 +52,7 @@ class Adoptions:
     def __init__(
         self, engine: Engine, survey: Survey, releases: AdoptedReleases, seeding: Seeding, changes: Changes
     ) -> None:
+        self._inventory = engine.inventory
         self._dispatcher = engine.dispatcher
         self._operations = engine.operations
         self._draining = engine.draining
@@ -135,20 +137,39 @@ class Adoptions:
         with handle.cancellable():
             states = await self._releases.state(found)
             await self._releases.make(handle, reference, found)
-        async with undo_on_error(lambda: self._releases.unmake(reference)):
+        async with undo_on_error(lambda: self._unless_adopted(wish, lambda: self._releases.unmake(reference))):
             yield reference, states
 
     @asynccontextmanager
     async def _stopped(self, handle: Handle, wish: Wish, found: Found) -> AsyncIterator[None]:
-        """Have the old jail stopped; it is started again on an error."""
+        """Have the old jail stopped; it is started again on an error, unless the new one has come to be."""
         if not found.running:
+            await self._require_down(wish, found)
             yield
             return
         handle.facts(**{STOPPED: f"{wish.tool} {wish.name} {found.jail.kernel_name}"})  # on disk before it is stopped
         await handle.phase("stop-old", f"stopping jail {wish.name} of {wish.tool}", Stop.NEVER)
-        async with undo_on_error(lambda: self.start_old(wish.tool, wish.name, found.jail.kernel_name)):
+        old = partial(self.start_old, wish.tool, wish.name, found.jail.kernel_name)
+        async with undo_on_error(lambda: self._unless_adopted(wish, old)):
             await self._foreign.run(command(wish.tool, "stop", wish.name))
+            await self._require_down(wish, found)
             yield
+
+    async def _require_down(self, wish: Wish, found: Found) -> None:
+        """Let no jail begin with the data, the address and the identity of one that runs: whatever its tool said."""
+        if await self._foreign.is_running(found.jail.kernel_name):
+            raise FailedPreconditionError(
+                "FOREIGN_JAIL_RUNNING",
+                f"jail {wish.name} of {wish.tool} is running, which was to be stopped",
+                hint=f"see what keeps it, or starts it: jls, {shlex.join(command(wish.tool, 'stop', wish.name))}",
+            )
+
+    async def _unless_adopted(self, wish: Wish, undo: Callable[[], Awaitable[None]]) -> None:
+        """Undo, but not what the new jail has taken over: what fails after its commit takes nothing from it."""
+        entry = self._inventory.jails.get(wish.jail)
+        runs = entry is not None and entry.run is not None and entry.run.running
+        if not runs and (entry is None or entry.record is None or not entry.record.generation):
+            await undo()
 
     async def start_old(self, tool: Tool, name: str, kernel_name: str) -> None:
         """Start an old jail again, unless it runs."""

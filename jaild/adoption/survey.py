@@ -114,7 +114,7 @@ class Survey:
 
     async def read(self, wish: Wish) -> ForeignJail:
         """Return a jail as its tool's files tell it. `NotFoundError` (FOREIGN_JAIL_NOT_FOUND)."""
-        if not wish.name or "/" in wish.name or wish.name.startswith("."):
+        if not wish.name or "/" in wish.name or wish.name.startswith((".", "-")):
             raise InvalidArgumentError(
                 "INVALID_NAME",
                 f"{wish.name!r} is no name of a jail of {wish.tool}",

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from jaild.model.errors import FailedPreconditionError, NotFoundError
+from jaild.model.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    ResourceExhaustedError,
+)
 from jaild.model.foreign.jail import Tool
 from jaild.model.foreign.wish import Wish
 from jaild.model.jails.spec import JailSpec, Mode, Volume
@@ -152,6 +157,45 @@ async def test_an_adoption_that_fails_starts_the_old_jail_again_and_leaves_nothi
     assert host.core.use_cases.jails.list() == []
     assert "web/adopted-1" not in host.core.inventory.releases
     assert await host.zfs.snapshots(foreign.OLD) == []
+
+
+async def test_what_fails_after_the_new_jail_has_come_to_be_starts_no_old_one_beside_it(host: FakeHost) -> None:
+    old = await foreign.iocage(host, running=True)
+    events = host.core.rooms.engine.events
+    emit = events.emit
+
+    async def emitted(kind: str, *about: str, **more: str) -> None:
+        if kind == "jail.created":
+            raise ResourceExhaustedError("NO_SPACE", "the disk of the log is full", hint="free some")
+        await emit(kind, *about, **more)
+
+    events.emit = emitted  # type: ignore[method-assign]
+    assert reason_of(await adopt(host, replace(WISH, stop=True))) == "NO_SPACE"
+    assert (old.ran, old.running) == (["stop"], False)
+    assert host.core.use_cases.jails.get("web").state is JailState.RUNNING
+    assert "web/adopted-1" in host.core.inventory.releases
+
+
+async def test_an_old_jail_that_runs_on_although_its_tool_has_stopped_it_is_not_adopted(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = await foreign.iocage(host, running=True)
+    answer = old.answer
+
+    async def stops(argv: tuple[str, ...], stdin: bytes) -> object:
+        said = await answer(argv, stdin)
+        old.running = True
+        return said
+
+    monkeypatch.setattr(host.programs, "answer", stops)
+    assert reason_of(await adopt(host, replace(WISH, stop=True))) == "FOREIGN_JAIL_RUNNING"
+    assert host.core.use_cases.jails.list() == []
+    assert await host.zfs.snapshots(foreign.OLD) == []
+
+
+async def test_no_option_of_a_tool_is_made_of_a_name(host: FakeHost) -> None:
+    with pytest.raises(InvalidArgumentError, match="INVALID_NAME"):
+        await plan(host, replace(WISH, name="--force"))
 
 
 async def test_a_jail_without_a_base_of_its_version_is_told_how_to_make_one(host: FakeHost) -> None:
