@@ -142,7 +142,7 @@ _HEEDED = {
         frozenset(
             {
                 *(RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.CANCELLING, RolloutState.UNDOING),
-                *(RolloutState.DONE, RolloutState.CANCELLED),  # also when it is over
+                *(RolloutState.DONE, RolloutState.CANCELLED, RolloutState.INCOMPLETE),  # also when it is over
             }
         ),
     ),
@@ -168,17 +168,25 @@ def heeded(
 ) -> tuple[FleetRollout, tuple[HostStep, ...]]:
     """Return a rollout after somebody's word. One that came too late changes nothing.
 
-    After a resume what failed before counts no more, a host that is silent is given up, so that its group goes on, and
-    the deadline begins anew.
+    After an undo what could not be taken back is tried again. After a resume what failed before counts no more, a host
+    that is silent is given up, so that its group goes on, and the deadline begins anew.
     """
     to, of = _HEEDED[word]
     if rollout.state not in of:
         return rollout, tuple(steps)
     if word is not Word.RESUME:
         message = rollout.message if rollout.state is to else f"{to} by {actor}"
-        return msgspec.structs.replace(rollout, state=to, message=message, finished=0.0), tuple(steps)
+        again = rollout.state is RolloutState.INCOMPLETE
+        rollout = msgspec.structs.replace(rollout, state=to, message=message, finished=0.0)
+        return rollout, tuple(map(_taken_back_again, steps) if again else steps)
     rollout = msgspec.structs.replace(rollout, state=to, message="", deadline=_deadline(rollout.spec, now))
     return rollout, tuple(map(_forgiven, steps))
+
+
+def _taken_back_again(step: HostStep) -> HostStep:
+    if step.state not in {MemberState.STUCK, MemberState.UNDOING}:
+        return step
+    return msgspec.structs.replace(step, state=_before_undo(step), backs=step.backs + 1, not_before=0.0)
 
 
 def _forgiven(step: HostStep) -> HostStep:

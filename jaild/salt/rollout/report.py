@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from jaild.model import maintenance
 from jaild.model.errors import JaildError
 from jaild.model.quantity import count
 from jaild.model.replication.policy import moment
@@ -26,6 +28,7 @@ _WORDS = {
     RolloutState.CANCELLING: ("undo",),
     RolloutState.DONE: ("undo",),
     RolloutState.CANCELLED: ("undo",),
+    RolloutState.INCOMPLETE: ("undo",),
 }
 
 
@@ -65,7 +68,7 @@ def status(
     told = {
         "rollout": rollout.id,
         "state": rollout.state.value,
-        "why": rollout.message or _waits_for(steps),
+        "why": rollout.message or _waits_for(rollout, steps, now),
         "what": what(rollout),
         "next": [f"{_RUN}{word} {rollout.id}" for word in _WORDS.get(rollout.state, ())],
         "carried_out_by": _by(rollout, pid),
@@ -212,8 +215,30 @@ def _problem(problem: Any) -> str:
     return f"{problem.code}: {problem.message}{hint}"
 
 
-def _waits_for(steps: Sequence[HostStep]) -> str:
-    """Return what a rollout waits for that looks idle: racks of hosts that do not answer."""
+def _waits_for(rollout: FleetRollout, steps: Sequence[HostStep], now: float) -> str:
+    """Return what a rollout waits for that looks idle: racks of silent hosts, hosts that refused, its windows."""
+    return "; ".join(filter(None, [_silent_racks(steps), _tried_again(steps, now), _closed(rollout, steps, now)]))
+
+
+def _tried_again(steps: Sequence[HostStep], now: float) -> str:
+    later = [step for step in steps if step.state is MemberState.WAITING and step.not_before > now]
+    if not later:
+        return ""
+    first = min(later, key=lambda step: step.not_before)
+    told = f"{first.name} refused ({first.reason}: {first.message}), and is tried again at {moment(first.not_before)}"
+    return f"{told}, and {count(len(later) - 1, 'host')} likewise" if len(later) > 1 else told
+
+
+def _closed(rollout: FleetRollout, steps: Sequence[HostStep], now: float) -> str:
+    windows = rollout.spec.policy.maintenance
+    opens = maintenance.next_opening(windows, now) if windows else now
+    waits = rollout.state is RolloutState.RUNNING and any(step.state is MemberState.WAITING for step in steps)
+    if opens <= now or not waits:
+        return ""
+    return f"its maintenance windows are closed until {moment(opens) if math.isfinite(opens) else 'further notice'}"
+
+
+def _silent_racks(steps: Sequence[HostStep]) -> str:
     silent = {step.group: step.name for step in steps if step.silent and step.state in IN_FLIGHT and step.group}
     held = Counter(step.group for step in steps if step.state is MemberState.WAITING and step.group in silent)
     if not held:

@@ -279,7 +279,7 @@ def cancel(rollout: str) -> dict[str, Any]:
 
 @_refusable
 def undo(rollout: str) -> dict[str, Any]:
-    """Take back what moved, also of one that is over: each host by its own rollout's undo.
+    """Take back what moved, also of one that is over: each host by its own rollout's undo. Again where it could not be.
 
     CLI Example:
 

@@ -184,6 +184,10 @@ def test_taking_all_back_is_incomplete_where_a_host_does_not_say_that_it_is(tmp_
     bench.say(Word.UNDO)
     assert bench.run() is RolloutState.INCOMPLETE
     assert bench.states() == {"h0": M.STUCK, "h1": M.UNDONE, "h2": M.UNDONE, "h3": M.UNDONE}
+    hosts[0].away = ()
+    bench.say(Word.UNDO)  # it is back
+    assert bench.run() is RolloutState.UNDONE
+    assert set(bench.states().values()) == {M.UNDONE}
 
 
 @pytest.mark.parametrize("after", [30.0, 75.0], ids=["in mid-change", "while they are watched"])

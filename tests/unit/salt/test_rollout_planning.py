@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import pytest
 
+from jaild.model import maintenance
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.problems import Severity
 from jaild.model.rollouts.decision import MemberState, RolloutState
@@ -167,6 +169,25 @@ def test_whoever_is_woken_reads_why_and_what_may_be_done_before_the_hosts() -> N
     assert lines[:2] == ["rollout: r", "state: running"]
     assert "  salt-run jaild_rollout.pause r" in lines
     assert "hosts: failed 1, silent 1, waiting 1" in lines
+
+
+def test_what_a_rollout_waits_for_that_looks_idle_is_said() -> None:
+    steps = [
+        HostStep(name="a", not_before=NOW + 60, reason="JAIL_MIGRATING", message="web is moving"),
+        HostStep(name="b", not_before=NOW + 90, reason="JAIL_MIGRATING"),
+        HostStep(name="c"),
+    ]
+
+    def why(of: list[HostStep], *windows: str) -> str:
+        return str(report.status(rollout(maintenance=windows), of, pid=7, words=[], messages={}, now=NOW).get("why"))
+
+    told = why(steps)
+    assert told.startswith("a refused (JAIL_MIGRATING: web is moving), and is tried again at ")
+    assert told.endswith(", and 1 host likewise")
+    weekday = (time.gmtime(NOW).tm_wday + 2) % 7
+    closed = why(steps[2:], f"{maintenance.DAYS[weekday]} 02:00-05:00 UTC")
+    assert closed.startswith("its maintenance windows are closed until ")
+    assert why([HostStep(name="c", state=MemberState.DONE)], "Mon 02:00-05:00 UTC") == "None"
 
 
 def test_many_hosts_of_a_kind_are_not_told_one_by_one() -> None:
