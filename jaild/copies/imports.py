@@ -211,7 +211,8 @@ class Imports:
             origin = creation.origin
             step, told = (origin.step, origin.problems) if origin is not None else ("", ())
             found = (*problems, *told, *self._changes.conflicts(name, creation.spec))
-            steps = (*come, "check the jail against its base and release", step, "start", "health checks", "commit")
+            start = () if creation.stopped else ("start", "health checks")
+            steps = (*come, "check the jail against its base and release", step, *start, "commit")
             return Plan(kind="import", target=f"jails/{name}", steps=steps, problems=found, to_generation=1)
         plan = (await self._changes.plan(name, creation, caller)).plan
         return msgspec.structs.replace(plan, problems=(*problems, *plan.problems))

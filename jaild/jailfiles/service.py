@@ -259,7 +259,7 @@ def _in_memory(name: str, path: str) -> FailedPreconditionError:
     return FailedPreconditionError(
         "PATH_IN_MEMORY",
         f"{path} is in the jail's memory, and nowhere on disk",
-        hint=f"by a command in it: jailctl jail exec {name} -- tar -cf - {path}; or copy it to /var in the jail first",
+        hint=f"by a command in it: jailctl jail exec {name} -- tar -cf - {path}; or by /var in the jail, and cp there",
         resource=f"jails/{name}",
     )
 

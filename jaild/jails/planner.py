@@ -379,7 +379,7 @@ def _steps(draft: Draft, current: Generation | None, number: int) -> tuple[str, 
         stage = f"take generation {number} ({what}), which is staged"
     if current is None:
         data = draft.origin.step if draft.origin is not None else "create data and volumes"
-        return (stage, data, "start", "health checks", *serve, "commit")
+        return (stage, data, *(() if draft.stopped else ("start", "health checks", *serve)), "commit")
     return (
         stage,
         "snapshot the data as a safety net",

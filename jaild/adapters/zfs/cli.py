@@ -215,20 +215,34 @@ class CliZfs(EncryptionCommands):
         for each, found in there.items():
             if "@" in each and found.get("userrefs", ("-", ""))[0] not in {"0", "-"}:
                 raise refusal("SNAPSHOT_HELD", each, f"cannot destroy {name}: {each} is held")
+        await self._unmounted(there, partial(self.run, "destroy", "-r", subject=name))
+
+    async def _unmounted(self, there: Mapping[str, parse.Values], act: Callable[[], Awaitable[object]]) -> list[str]:
+        """Act while nothing of what is there is mounted, and mount it again if that fails; return what was mounted."""
         mounted = sorted(each for each, found in there.items() if found.get("mounted", ("-", ""))[0] == "yes")
         try:
             for each in reversed(mounted):
                 await self.unmount(each)
-            await self.run("destroy", "-r", subject=name)
+            await act()
         except BaseException:
             for each in mounted:
                 with contextlib.suppress(NotFoundError):
                     await self.mount(each)
             raise
+        return mounted
 
     async def rename(self, name: str, new_name: str) -> None:
-        """Rename a dataset within its pool."""
-        await self.run("rename", checked_dataset(name), subject=checked_dataset(new_name))
+        """Rename a dataset within its pool.
+
+        zfs-fuse lets go of a dataset some time after its unmount. Its own `zfs rename` does not wait: busy, it mounts
+        all again, and so does each further try (seen: 57 and 101 s for a jail). So all is unmounted before.
+        """
+        act = partial(self.run, "rename", checked_dataset(name), subject=checked_dataset(new_name))
+        if (await self.capabilities()).implementation != "zfs-fuse":
+            await act()
+            return
+        for each in await self._unmounted(await self._get(name, "mounted", "-r"), act):
+            await self.mount(new_name + each.removeprefix(name))
 
     async def rollback(self, snapshot: str) -> None:
         """Return a dataset to its newest snapshot."""

@@ -78,7 +78,7 @@ KEYS: Mapping[str, Key] = {
         for kind in ("", ".devfs", ".fdescfs", ".fusefs", ".nullfs", ".procfs", ".linprocfs", ".tmpfs", ".zfs")
     },
     "zfs.dataset": lost("a jail of jaild has no datasets of its own: name a volume"),
-    "depend": lost("jails are started in the order of `boot.order`", ""),
+    "depend": lost("name its jails in `boot.after` when they are adopted, too", ""),
     # settings.conf
     "boot": to("boot.autostart", "on"),
     "priority": to("boot.order", "7"),

@@ -130,7 +130,7 @@ KEYS: Mapping[str, Key] = {
     "jail_zfs": lost("a jail of jaild has no datasets of its own: name a volume", "0", "off", "no"),
     "jail_zfs_dataset": moot("of `jail_zfs`"),
     "jail_zfs_mountpoint": moot("of `jail_zfs`"),
-    "depends": lost("jails are started in the order of `boot.order`", "none"),
+    "depends": lost("name its jails in `boot.after` when they are adopted, too", "none"),
     "comment": moot(_OWN),
     "owner": lost("who may do what is in jaild.yaml: `roles`", "root"),
     "plugin_name": lost("a plugin's updates are iocage's", "none"),

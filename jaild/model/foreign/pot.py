@@ -56,7 +56,7 @@ KEYS: Mapping[str, Key] = {
     "pot.potbase": lost("it shares /usr/local with another pot, which becomes a release of its own", ""),
     "pot.stack": moot("the addresses say it"),
     "pot.dns": lost("it keeps its own /etc/resolv.conf", "inherit", ""),
-    "pot.depend": lost("jails are started in the order of `boot.order`", ""),
+    "pot.depend": lost("name its jails in `boot.after` when they are adopted, too", ""),
     "pot.hosts": lost("add the line to its /etc/hosts", ""),
     "pot.rss.cpus": lost("name the CPUs in `limits.cpuset`, or how many in `limits.cpus`", ""),
     "pot.export.static.ports": lost("name the ports in `network.ports`", ""),

@@ -61,6 +61,7 @@ class Draft:
     staged: bool = False  # the generation for it is there: it was staged, and nothing that it was made of has changed
     force: bool = False  # a new generation is wanted also if it would be as the active one
     origin: Origin | None = None  # of a new jail that is a copy of another one
+    stopped: bool = False  # a new jail is not started
 
     def is_met_by(self, current: Generation) -> bool:
         """Whether the active generation is what is wanted, so that there is nothing to change."""
@@ -276,7 +277,7 @@ class Create:
 
     def draft(self) -> Draft:
         """Return the draft."""
-        return Draft(self.kind, self.spec, self.base or self.spec.base, origin=self.origin)
+        return Draft(self.kind, self.spec, self.base or self.spec.base, origin=self.origin, stopped=self.stopped)
 
 
 AxisChange = Deploy | Upgrade | Configure  # what asks for a state of one axis, which may be there

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.jails.spec import JailSpec, Mode, Network
+from jaild.model.jails.spec import HealthCheck, JailSpec, Mode, Network, NetworkCheck
 from jaild.model.problems import Problem, Severity
 
 
@@ -38,8 +38,14 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
 def copied(
     spec: JailSpec, reach: Reach, original: str, *, keeps_name: bool = False
 ) -> tuple[JailSpec, tuple[Problem, ...]]:
-    """Return a copy's spec, and notes of what it has not: hostname, which becomes its own name, and standbys."""
+    """Return a copy's spec, and notes of what it has not.
+
+    Its hostname becomes its own name, no host keeps a replica, and without a network no check over one can pass.
+    """
     left = {}
+    unreached = _unreached(spec) if reach.without_network else spec
+    if unreached != spec:
+        left["health"] = "the checks over the network, of which the copy has none"
     if spec.hostname is not None and not keeps_name:
         left["hostname"] = f"{spec.hostname}: the copy has its own name"
     if spec.standby is not None:
@@ -55,8 +61,8 @@ def copied(
         for field, what in left.items()
     )
     hostname = spec.hostname if keeps_name else None
-    spec = msgspec.structs.replace(spec, hostname=hostname, standby=None, network=reach.applied(spec.network))
-    return spec, problems
+    network = reach.applied(spec.network)
+    return msgspec.structs.replace(unreached, hostname=hostname, standby=None, network=network), problems
 
 
 def of_original(spec: JailSpec, reach: Reach, original: str, how: str = "give it others (--ip)") -> tuple[Problem, ...]:
@@ -77,3 +83,15 @@ def of_original(spec: JailSpec, reach: Reach, original: str, how: str = "give it
             hint=f"{how}, or stop the original",
         ),
     )
+
+
+def _unreached(spec: JailSpec) -> JailSpec:
+    """Return a spec without the checks that ask over the network."""
+    liveness = spec.liveness
+    if liveness is not None:
+        liveness = msgspec.structs.replace(liveness, checks=_without_network(liveness.checks))
+    return msgspec.structs.replace(spec, health=_without_network(spec.health), liveness=liveness)
+
+
+def _without_network(checks: tuple[HealthCheck, ...]) -> tuple[HealthCheck, ...]:
+    return tuple(check for check in checks if not isinstance(check, NetworkCheck))

@@ -12,7 +12,18 @@ from jaild.model import layout
 from jaild.model.access import Role
 from jaild.model.errors import FailedPreconditionError, NotFoundError, PermissionDeniedError
 from jaild.model.jails.copying import Reach
-from jaild.model.jails.spec import ExecCheck, JailSpec, Mode, Network, Readiness, Standby, Volume
+from jaild.model.jails.spec import (
+    ExecCheck,
+    HttpCheck,
+    JailSpec,
+    Liveness,
+    Mode,
+    Network,
+    Readiness,
+    Standby,
+    TcpCheck,
+    Volume,
+)
 from jaild.model.operation import Operation
 from jaild.model.problems import Severity
 from jaild.model.snapshots import CLONE
@@ -113,6 +124,34 @@ async def test_a_clone_with_the_addresses_of_its_original_is_refused_and_leaves_
     assert set(host.zfs.pool.filesystems) == before
     assert asking.reason_of(await cloned(host, reach=Reach(without_network=True))) == ""
     assert asking.active(host, "copy").spec.network == Network(mode=Mode.NONE)
+
+
+async def test_a_plan_of_what_is_to_be_stopped_starts_nothing(host: FakeHost) -> None:
+    clones = host.core.use_cases.copies.clones
+    for stopped in (False, True):
+        asked = clones.clone("web", "copy", reach=ELSEWHERE, stopped=stopped, validate_only=True, caller=caller())
+        plan = (await asked).plan
+        assert plan is not None
+        assert ("start" in plan.steps, "health checks" in plan.steps) == (not stopped, not stopped)
+
+
+async def test_a_clone_without_a_network_has_no_checks_that_ask_over_one(host: FakeHost) -> None:
+    checked = msgspec.structs.replace(
+        SPEC,
+        network=Network(mode=Mode.SHARED_IP, addresses=("10.0.0.7/24",)),
+        health=(HttpCheck(port=80), ExecCheck(command=("true",))),
+        liveness=Liveness(checks=(TcpCheck(port=80),)),
+    )
+    assert asking.reason_of(await asking.create(host, checked, name="checked", stopped=True)) == ""
+    clones = host.core.use_cases.copies.clones
+    silent = Reach(without_network=True)
+    planned = await clones.clone("checked", "copy", reach=silent, validate_only=True, caller=caller())
+    assert planned.plan is not None
+    assert "$.health" in [p.subject for p in planned.plan.problems if p.code == "NOT_COPIED"]
+    made = clones.clone("checked", "copy", reach=silent, stopped=True, caller=caller())
+    assert asking.reason_of(await asking.ended(host, made)) == ""
+    spec = asking.active(host, "copy").spec
+    assert (spec.health, spec.liveness) == ((ExecCheck(command=("true",)),), Liveness())
 
 
 async def test_a_plan_of_a_clone_touches_nothing_and_says_what_is_not_copied(host: FakeHost) -> None:
