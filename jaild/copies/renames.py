@@ -49,6 +49,7 @@ class Renames:
     def __init__(self, engine: Engine, jails: JailParts, sole: SoleOwner) -> None:
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
+        self._keys = engine.keys
         self._clock = engine.ports.clock
         self._dispatcher = engine.dispatcher
         self._operations = engine.operations
@@ -160,8 +161,10 @@ class Renames:
         """Take the jail into the index under its new name."""
         old, dataset = attempt.entry, self._inventory.where.jail(attempt.new)
         found = await self._zfs.datasets(dataset)
+        locked = await self._keys.locked(dataset)
         for each in found:  # not every ZFS mounts again what it has renamed
-            await self._zfs.mount(each.name)
+            if each.name not in locked:
+                await self._zfs.mount(each.name)
         folder = found[0].mountpoint or self._inventory.folder_of_jails / attempt.new
         entry = JailEntry(name=attempt.new, dataset=dataset, folder=folder, record=old.record, used=old.used)
         entry.parts = dict(old.parts)

@@ -17,6 +17,7 @@ import msgspec
 
 from jaild.adapters.peers import GrpcPeers
 from jaild.adapters.sinks.making import SinkAdapters
+from jaild.adapters.system.keys import ConfiguredKeys
 from jaild.adapters.zfs.embedded import file_of
 from jaild.adapters.zfs.private_namespace import kernel_has_zfs, running
 from jaild.config import Config, Network
@@ -31,7 +32,7 @@ from jaild.doctor.checks.freebsd import FreebsdFacts
 from jaild.doctor.checks.linux import LinuxFacts
 from jaild.doctor.checks.report import Check, Report
 from jaild.doctor.facts import backups as target_facts
-from jaild.doctor.facts import freebsd, host, linux, tls
+from jaild.doctor.facts import freebsd, host, keys, linux, tls
 from jaild.doctor.facts import peers as greetings
 from jaild.doctor.facts import sinks as sink_facts
 from jaild.doctor.facts import zfs as pools
@@ -72,6 +73,7 @@ async def examine(
         checks += await guarded("certificates", _certificates(processes, config))
         checks += await guarded("event sinks", _sinks(processes, config))
         checks += await guarded("backup targets", _targets(config))
+        checks += await guarded("keys", _keys(processes, config))
         checks += await guarded("peers", _peers(processes, config))
     name = config.host_name if config is not None else os.uname().nodename.partition(".")[0]
     return Report(host=name, version=version("jaild"), checks=tuple(checks))
@@ -167,6 +169,10 @@ async def _daemon(config: Config, embedded: Path | None) -> list[Check]:
     found = any_host.daemon(str(config.socket), answers)
     told = event_sinks.warned(await sink_facts.warnings(config.socket)) if answers else ()
     return [msgspec.structs.replace(found, problems=(*found.problems, *told))]
+
+
+async def _keys(processes: Processes, config: Config) -> list[Check]:
+    return await keys.keys(sorted(config.keys), ConfiguredKeys(processes, config.keys))
 
 
 async def _sinks(processes: Processes, config: Config) -> list[Check]:

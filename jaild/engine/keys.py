@@ -75,10 +75,17 @@ class Keys:
         await self._zfs.create_encrypted(dataset, key, spec.encryption.keyformat, properties)
 
     async def open(self, entry: JailEntry, spec: JailSpec) -> None:
-        """Load the keys of a jail that are not, and mount what could not be mounted without. Errors as `load`."""
+        """Load the keys of a jail that are not, and mount what could not be mounted without. Errors as `load`.
+
+        The jail shows the error until its next start.
+        """
         if spec.encryption is None:
             return
-        await self.load(entry.dataset, spec)
+        try:
+            await self.load(entry.dataset, spec)
+        except FailedPreconditionError as error:
+            entry.message = f"{error.message}; {error.hint}"
+            raise
         for path in (layout.DATA, *spec.volumes):
             if await self._zfs.mounted(entry.folder / path) is None and path in entry.parts:
                 await self._zfs.mount(self._inventory.where.part(entry.name, path))
@@ -137,6 +144,10 @@ class Keys:
     async def states(self, entry: JailEntry) -> Mapping[str, Key]:
         """Return the keys of a jail's datasets, by dataset: ZFS is asked."""
         return await self._zfs.keys(entry.dataset)
+
+    async def locked(self, root: str) -> frozenset[str]:
+        """Return which of `root` and all below cannot be mounted, since their keys are not loaded."""
+        return frozenset(name for name, key in (await self._zfs.keys(root)).items() if not key.available)
 
     async def of(self, encryption: Encryption) -> bytes:
         """Return a key as `zfs` reads it. Errors as of `KeySources.read`."""

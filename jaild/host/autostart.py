@@ -171,6 +171,8 @@ class Boot:
                     message = f"not healthy after {self._patience:g} s: jails of later boot orders do not wait for it"
                     await self._events.emit("jail.slow", f"jails/{name}", message)
                 elif seen.failure is not None:
+                    if seen.failure.reason == "KEY_UNAVAILABLE":
+                        await self._events.emit("jail.not_started", f"jails/{name}", seen.failure.message)
                     failed[name] = f"{seen.failure.message} ({seen.failure.reason})"
 
     async def _start_confirmed(self, entry: JailEntry) -> None:

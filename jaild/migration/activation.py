@@ -138,11 +138,12 @@ class Activation:
             await for_each(level, self._zfs.mount, at_once=_MOUNTS)
 
     async def open_datasets(self, entry: JailEntry) -> None:
-        """Make an owned jail's datasets writable and mounted, parents first."""
+        """Make an owned jail's datasets writable and mounted, parents first, but for those whose key is not loaded."""
         found = await self._zfs.datasets(entry.dataset)
         datasets = sorted((dataset.name for dataset in found), key=_depth)
         await self._make_writable(datasets)
-        await self._mount(datasets)
+        locked = await self._keys.locked(entry.dataset)
+        await self._mount([name for name in datasets if name not in locked])
         entry.folder = found[0].mountpoint or entry.folder
 
     async def start(self, entry: JailEntry, began: float) -> Activated:

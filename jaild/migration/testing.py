@@ -60,6 +60,7 @@ class MigrationTest:
         self._precopy = precopy
         self._sagas = engine.sagas
         self._zfs = engine.ports.zfs
+        self._keys = engine.keys
         self._runtime = engine.ports.runtime
         self._files = engine.ports.files
         self._receiver = transfer.receiver
@@ -207,6 +208,7 @@ class MigrationTest:
         """Clone the newest snapshot of each dataset, parents first, and return what would run in the clone."""
         where = self._inventory.where
         above = await make_room(where, self._zfs, self._files)
+        await self._keys.load(where.jail(journal.jail), generation.spec)
         for offered in journal.offer.jail.datasets:
             # jaild's own: a clone of others' snapshot would stand in their way.
             dataset = where.part(journal.jail, offered.path)

@@ -38,6 +38,7 @@ from tests.patience import patient
 
 STATE = PurePosixPath(CONFIG.parent)
 ROOT = "tank/jaild"
+KEY = STATE / "customers.key"  # of encrypted jails, where a test has put it
 # Under emulation a process takes about ten times as long to start as on the machine itself.
 SETTING = Setting(address=address(100), readiness_deadline=20.0, patience=60.0, max_downtime="60s", small_jails=0)
 _NUMBERS = {SOURCE_HOST: 1, TARGET_HOST: 2}  # the last part of their addresses
@@ -129,6 +130,7 @@ class LabFleet:
             "run": "/run/jaild",
             "socket": "/run/jaild.sock",
             "network": {"bridge": "br0"},
+            "keys": {"customers": {"file": str(KEY)}},
             "zfs": "cli" if self._libzfs is None else "libzfs",
         }
         entries = {path.name: path.read_bytes() for path in kept.values()}

@@ -56,7 +56,8 @@ class ConfiguredKeys:
         try:
             done = await self._processes.run(source.command, timeout=source.timeout, check=False)
         except JaildError as error:
-            raise _unreadable(name, f"{source.command[0]}: {error.message}") from error
+            why = f"{source.command[0]} cannot be run, or is not done after {source.timeout:g} s ({error.reason})"
+            raise _unreadable(name, why) from error
         if done.status != 0:  # nothing of what it printed: that may be the key
             raise _unreadable(name, f"{source.command[0]} ended with status {done.status}")
         return done.stdout

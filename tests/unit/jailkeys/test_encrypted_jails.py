@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from jaild.adapters.system.keys import KeySource
+from jaild.copies.exports import Wanted
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.model.jails.spec import Encryption, JailSpec, Standby, Volume
 from jaild.model.layers.records import Ownership
@@ -20,7 +21,7 @@ from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network
 from tests.hosts.asking import create, ended
 from tests.hosts.migrating import migrate
-from tests.hosts.standbys import promote, record, rounds
+from tests.hosts.standbys import events, promote, record, rounds
 
 SPEC = JailSpec(
     base="deb-1",
@@ -123,6 +124,8 @@ async def test_without_its_key_a_jail_stays_down_says_why_and_starts_when_somebo
     await alpha.restart(reboot=True)
     await alpha.quiet()
     assert state(alpha) is not JailState.RUNNING
+    assert "jailctl jail load-key web" in alpha.core.inventory.jail_view("web").message
+    assert await events(alpha, "jail.not_started")
     assert await available(alpha) == dict.fromkeys(_DATASETS, False)
     failure = (await start(alpha)).failure
     assert failure is not None
@@ -255,3 +258,38 @@ async def test_a_standby_needs_no_key_until_it_is_promoted(tmp_path: Path) -> No
     assert done.failure is None, done.failure
     assert state(beta) is JailState.RUNNING
     assert mark(beta).read_text() == "later"
+
+
+async def test_a_locked_jail_gets_another_name_and_starts_under_it(tmp_path: Path) -> None:
+    (alpha,) = await with_jail(tmp_path, "alpha")
+    stopped = alpha.core.use_cases.jails.stop("web", validate_only=False, caller=caller())
+    assert (await ended(alpha, stopped)).failure is None
+    await alpha.core.use_cases.jail_keys.unload("web", validate_only=False)
+    renamed = alpha.core.use_cases.copies.renames.rename("web", "other", caller=caller())
+    assert (await ended(alpha, renamed)).failure is None
+    begun = alpha.core.use_cases.jails.start("other", validate_only=False, caller=caller())
+    assert (await ended(alpha, begun)).failure is None
+    assert (alpha.core.inventory.jails["other"].folder / "data/var/mark").read_text() == "ours"
+
+
+async def test_a_test_migration_boots_what_came_by_its_key(tmp_path: Path) -> None:
+    alpha, beta = await with_jail(tmp_path, "alpha", "beta")
+    gives(beta)
+    asked = alpha.core.use_cases.migrations.test(
+        "web", "beta", max_downtime=10.0, keep_copy=False, etag="", caller=caller()
+    )
+    done = await alpha.end_of(await asked)
+    assert done.failure is None, done.failure
+    await beta.quiet()
+    assert await available(beta) == {}
+
+
+async def test_a_clone_and_an_export_stay_encrypted(tmp_path: Path) -> None:
+    (alpha,) = await with_jail(tmp_path, "alpha")
+    cloned = alpha.core.use_cases.copies.clones.clone("web", "copy", validate_only=False, caller=caller())
+    assert (await ended(alpha, cloned)).failure is None
+    copies = {name for name in await available(alpha) if "/copy/" in name}
+    assert copies == {"tank/jaild/jails/copy/data", "tank/jaild/jails/copy/db"}
+    with pytest.raises(FailedPreconditionError) as refused:
+        await alpha.core.use_cases.copies.exports.plan("web", Wanted(portable=True))
+    assert refused.value.reason == "EXPORT_IN_THE_CLEAR"

@@ -174,7 +174,7 @@ def test_openzfs_on_linux_can_all_that_its_own_usage_texts_say(file: str) -> Non
     assert detected.get_types
     assert (can.implementation, can.version) == ("openzfs", version)
     assert all((can.resumable_receive, can.bookmarks, can.written, can.set_many, can.receive_properties))
-    assert all((can.rich_send, can.estimates, can.lists_holds))
+    assert all((can.rich_send, can.estimates, can.lists_holds, can.encryption))
 
 
 @pytest.mark.parametrize("file", _LINUX)
@@ -256,7 +256,7 @@ def test_zfs_fuse_can_what_its_usage_text_says() -> None:
     assert not detected.get_types
     assert can.implementation == "zfs-fuse"
     assert not any((can.resumable_receive, can.bookmarks, can.written, can.set_many, can.receive_properties))
-    assert not any((can.rich_send, can.estimates, can.lists_holds))
+    assert not any((can.rich_send, can.estimates, can.lists_holds, can.encryption))
 
 
 def test_openzfs_can_what_its_usage_text_says() -> None:
