@@ -139,7 +139,8 @@ class SourceMigration:
             yield
         finally:
             del self._sessions[jail]
-            if session.is_open and session.journal.bandwidth:
+            # What was refused before it had a journal had its cap, too: replicas and later moves are not to keep it.
+            if session.journal.bandwidth if session.is_open else bandwidth:
                 self._sender.free([jail])
 
     async def cap(self, journal: Journal, bandwidth: int, *, validate_only: bool) -> None:

@@ -69,6 +69,16 @@ async def test_the_cap_is_changed_while_it_runs(hosts: tuple[FakeHost, FakeHost]
     assert migrations.get(view.id).bandwidth == 0
 
 
+async def test_the_cap_of_one_that_was_refused_is_not_the_next_ones(hosts: tuple[FakeHost, FakeHost]) -> None:
+    source, target = hosts
+    await target.core.use_cases.evacuations.drain("", caller=caller())
+    assert reason_of(await source.end_of(await begun(source, 1))) == "PLAN_REFUSED"
+    await target.core.use_cases.evacuations.undrain(caller=caller())
+    began = source.clock.time
+    assert reason_of(await source.end_of(await begun(source, 0))) == ""
+    assert source.clock.time - began < BIG / 2
+
+
 async def test_a_cap_below_nothing_is_refused(hosts: tuple[FakeHost, FakeHost]) -> None:
     with pytest.raises(InvalidArgumentError) as refused:
         await begun(hosts[0], -1)
