@@ -74,6 +74,6 @@ def advance(record: JailRecord, state: Ownership, **changes: object) -> JailReco
             f"a jail that is {record.state} cannot become {state}",
             hint="look at the jail again; something else changed it meanwhile",
         )
-    if state not in _KEPT_BY:  # what another host does with what is staged, or with a volume, this one is not told
-        changes = {"staged": None, "removing": (), **changes}
+    if state not in _KEPT_BY:  # what another host does with what is staged, a volume or older data, this is not told
+        changes = {"staged": None, "removing": (), "restoring": None, **changes}
     return msgspec.structs.replace(record, state=state, **changes)

@@ -7,7 +7,7 @@ import pytest
 
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.jails.ownership import advance
-from jaild.model.layers.records import JailRecord, Ownership
+from jaild.model.layers.records import JailRecord, Ownership, Restoring, Staged
 
 ACTIVE, FROZEN, MOVED = Ownership.ACTIVE, Ownership.FROZEN, Ownership.MOVED
 INCOMING, PREPARED, DELETING = Ownership.INCOMING, Ownership.PREPARED, Ownership.DELETING
@@ -76,3 +76,11 @@ def test_a_jail_that_moved_away_runs_here_again_only_through_a_whole_migration()
     for state in (FROZEN, ACTIVE):
         with pytest.raises(FailedPreconditionError):
             advance(record(INCOMING), state)
+
+
+def test_what_only_an_owner_is_told_of_stays_with_none_that_is_not() -> None:
+    own: dict[str, object] = {"removing": ("db",), "staged": Staged(number=3, etc_state="", local_etc_state="")}
+    own |= {"restoring": Restoring(before="before-1", path="/var/x", whole=True)}
+    assert advance(record(ACTIVE, **own), FROZEN) == record(FROZEN, **own)
+    assert advance(record(FROZEN, **own), MOVED) == record(MOVED)
+    assert advance(record(ACTIVE, **own), FENCED) == record(FENCED)
