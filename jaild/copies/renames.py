@@ -25,7 +25,7 @@ from jaild.jails.build import JailParts
 from jaild.model import layout, names
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from jaild.model.jails.authority import Intent
-from jaild.model.layers.records import Formerly, JailRecord, decode
+from jaild.model.layers.records import Desired, Formerly, JailRecord, decode
 from jaild.model.operation import Operation
 from jaild.model.problems import Plan
 from jaild.model.views import Caller
@@ -107,10 +107,13 @@ class Renames:
                 hint="choose another name",
                 resource=f"jails/{new}",
             )
-        if owned.entry.run is not None and owned.entry.run.running:
+        runs = owned.entry.run is not None and owned.entry.run.running
+        if (
+            runs or owned.record.desired is Desired.RUNNING
+        ):  # one that failed is restarted, and left its run by its name
             raise FailedPreconditionError(
                 "JAIL_RUNNING",
-                f"jail {name} is running, on mounts that its name leads to",
+                f"jail {name} is running, or is to run again, on mounts that its name leads to",
                 hint=f"stop it first: jailctl jail stop {name}",
                 resource=f"jails/{name}",
             )

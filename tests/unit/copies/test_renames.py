@@ -9,7 +9,7 @@ import pytest
 
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError
 from jaild.model.jails.copying import Reach
-from jaild.model.jails.spec import JailSpec, Standby, Volume
+from jaild.model.jails.spec import JailSpec, Restart, Standby, Volume
 from jaild.model.layers.records import Formerly
 from jaild.model.operation import Operation
 from jaild.model.views import JailState
@@ -84,6 +84,17 @@ async def test_a_jail_that_runs_is_refused(host: FakeHost) -> None:
     with pytest.raises(FailedPreconditionError) as refused:
         await renamed(host)
     assert refused.value.reason == "JAIL_RUNNING"
+
+
+async def test_a_jail_that_failed_and_is_to_run_is_refused_until_it_is_stopped(host: FakeHost) -> None:
+    await asking.create(host, msgspec.structs.replace(WEB, restart=Restart(policy="always")))
+    host.runtime.end("web", 1, 1)
+    with pytest.raises(FailedPreconditionError) as refused:
+        await renamed(host)
+    assert refused.value.reason == "JAIL_RUNNING"
+    assert asking.reason_of(await asking.ended(host, host.core.use_cases.jails.stop("web", caller=caller()))) == ""
+    assert asking.reason_of(await renamed(host)) == ""
+    assert host.runtime.by_name == {}
 
 
 async def test_a_jail_with_replicas_is_refused_and_told_where_they_are(host: FakeHost) -> None:
