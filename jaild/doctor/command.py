@@ -22,7 +22,7 @@ from jaild.adapters.zfs.embedded import file_of
 from jaild.adapters.zfs.private_namespace import kernel_has_zfs, running
 from jaild.config import Config, Network
 from jaild.doctor.checks import backups as backup_targets
-from jaild.doctor.checks import certificates, report
+from jaild.doctor.checks import certificates, registries, report
 from jaild.doctor.checks import freebsd as freebsd_host
 from jaild.doctor.checks import host as any_host
 from jaild.doctor.checks import linux as linux_host
@@ -34,6 +34,7 @@ from jaild.doctor.checks.report import Check, Report
 from jaild.doctor.facts import backups as target_facts
 from jaild.doctor.facts import freebsd, host, keys, linux, tls
 from jaild.doctor.facts import peers as greetings
+from jaild.doctor.facts import registries as registry_facts
 from jaild.doctor.facts import sinks as sink_facts
 from jaild.doctor.facts import zfs as pools
 from jaild.model.errors import JaildError
@@ -72,6 +73,7 @@ async def examine(
         checks += await guarded("daemon", _daemon(config, embedded))
         checks += await guarded("certificates", _certificates(processes, config))
         checks += await guarded("event sinks", _sinks(processes, config))
+        checks += await guarded("registries", _registries(config))
         checks += await guarded("backup targets", _targets(config))
         checks += await guarded("keys", _keys(processes, config))
         checks += await guarded("peers", _peers(processes, config))
@@ -177,6 +179,11 @@ async def _keys(processes: Processes, config: Config) -> list[Check]:
 
 async def _sinks(processes: Processes, config: Config) -> list[Check]:
     return event_sinks.check(sink_facts.sinks(config.event_sinks, SinkAdapters(processes)))
+
+
+async def _registries(config: Config) -> list[Check]:
+    files = registry_facts.files(config.registries)
+    return registries.check(len(config.registries), registry_facts.skopeo(), files)
 
 
 async def _targets(config: Config) -> list[Check]:
