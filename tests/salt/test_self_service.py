@@ -26,7 +26,7 @@ from tests.salt.reacting import configured
 
 pytestmark = pytest.mark.real(*LINUX_HOST)
 
-HOST, CI, TEAM = "edge-7", "ci-redis", "redis-team"
+HOST, CI, TEAM = "edge-7.example.org", "ci-redis", "redis-team"
 SPEC = {"network": "{mode: none}"}
 
 

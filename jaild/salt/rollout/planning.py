@@ -43,7 +43,7 @@ class Planned:
     """What would be done."""
 
     rollout: FleetRollout
-    steps: tuple[HostStep, ...]  # wave after wave
+    steps: tuple[HostStep, ...]  # wave after wave; then who is silent, who refuses, who has nothing to do
     idle: tuple[str, ...]  # hosts where nothing is to be done
     problems: tuple[Problem, ...]
     seconds: float  # that it takes if nothing fails
@@ -82,17 +82,18 @@ def planned(rollout: FleetRollout, plans: Mapping[str, HostPlan], where: Mapping
     ]
     last = max((step.wave for step in steps), default=1)
     steps += (_silent(name, why, where.get(name, Where()), last) for name, why in silent.items())
-    steps += (_refused(name, plans[name], where.get(name, Where())) for name in refused)
+    steps += (_without_a_change(name, plans[name], where.get(name, Where())) for name in (*refused, *idle))
     problems = [
-        *(_unknown_canaries(order.canaries, moving) if moving else ()),
+        *(_unknown_canaries(order.canaries, {*moving, *idle}) if moving else ()),
+        *(_idle_canaries(order.canaries, idle) if moving else ()),
         *_different(moving),
         *_refusals(refused, plans, leave_out=rollout.spec.leave_out_refused),
         *_partly(moving),
         *_silences(silent),
     ]
     if not moving:
-        problems.append(_problem(_NOTHING, "no host has anything to do", hint="see what each said; choose other hosts"))
-    elif breach := next_decision(rollout, steps, {}, rollout.created).breach:
+        problems.append(_nothing(len(idle)))
+    if breach := next_decision(rollout, steps, {}, rollout.created).breach:
         problems.append(
             _problem(
                 "ROLLOUT_REFUSED", f"it would stop at once: {breach}", hint="see to these hosts, or allow for them"
@@ -163,13 +164,14 @@ def _silent(name: str, why: str, place: Where, wave: int) -> HostStep:
     )
 
 
-def _refused(name: str, plan: HostPlan, place: Where) -> HostStep:
+def _without_a_change(name: str, plan: HostPlan, place: Where) -> HostStep:
+    """Return the step of a host whose plan is refused, or has nothing to do: that host is as it is to be."""
     why = plan.refused or Look()
     return HostStep(
         name=name,
         site=place.site,
         group=_group(place),
-        state=MemberState.REFUSED,
+        state=MemberState.SKIPPED if why.reason == _NOTHING else MemberState.REFUSED,
         reason=why.reason,
         message=why.message,
         hint=why.hint,
@@ -188,6 +190,20 @@ def _unknown_canaries(canaries: Collection[str], moving: Collection[str]) -> Ite
         yield _problem(
             "INVALID_ROLLOUT", f"{_named(absent)}: canaries of which nothing is to be moved", hint="name others"
         )
+
+
+def _idle_canaries(canaries: Collection[str], idle: Collection[str]) -> Iterator[Problem]:
+    if tried := [name for name in canaries if name in idle]:
+        message = f"{_named(tried)}: canaries that have nothing to do, and try nothing"
+        yield _problem(_NOTHING, message, hint="name others, if it is to be tried", severity=Severity.WARNING)
+
+
+def _nothing(idle: int) -> Problem:
+    """Say that nothing is done: as it is to be where hosts said that they have nothing to do."""
+    severity = Severity.WARNING if idle else Severity.ERROR
+    return _problem(
+        _NOTHING, "no host has anything to do", hint="see what each said; choose other hosts", severity=severity
+    )
 
 
 def _different(moving: Mapping[str, HostPlan]) -> Iterator[Problem]:

@@ -39,7 +39,7 @@ def brief(rollout: FleetRollout, steps: Sequence[HostStep]) -> dict[str, Any]:
         "state": rollout.state.value,
         "why": rollout.message,
         "what": what(rollout),
-        "hosts": f"{counts[MemberState.DONE]} of {len(steps)} done",
+        "hosts": f"{counts[MemberState.DONE] + counts[MemberState.SKIPPED]} of {len(steps)} done",
         "begun": moment(rollout.created),
         "ended": moment(rollout.finished) if rollout.over else "",
         "by": rollout.actor,

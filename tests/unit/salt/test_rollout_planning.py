@@ -11,7 +11,7 @@ from jaild.model import maintenance
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.problems import Severity
 from jaild.model.rollouts.decision import MemberState, RolloutState
-from jaild.model.rollouts.fleet import FleetPolicy, FleetRollout, FleetSpec, HostStep, Look, Word
+from jaild.model.rollouts.fleet import FleetPolicy, FleetRollout, FleetSpec, HostStep, Look, Word, next_decision
 from jaild.model.rollouts.policy import Share
 from jaild.salt.rollout import asked, report
 from jaild.salt.rollout.messages import HostPlan, JailPlan
@@ -64,7 +64,11 @@ def test_hosts_go_site_after_site_and_in_each_by_turns_of_its_racks() -> None:
     [
         ({"a": plan(), "b": plan()}, {}, []),
         ({"a": plan(), "b": refused("NOTHING_TO_ROLL_OUT")}, {}, []),
-        ({"a": refused("NOTHING_TO_ROLL_OUT")}, {}, ["NOTHING_TO_ROLL_OUT"]),
+        ({}, {}, ["NOTHING_TO_ROLL_OUT"]),
+        ({"a": refused("NOTHING_TO_ROLL_OUT")}, {}, []),
+        ({"a": refused("NOTHING_TO_ROLL_OUT"), "b": HostPlan(error="no answer")}, {}, ["ROLLOUT_REFUSED"]),
+        ({"a": refused("NOTHING_TO_ROLL_OUT"), "b": refused("MERGE_CONFLICT")}, {}, ["MERGE_CONFLICT"]),
+        ({"a": plan(), "b": refused("NOTHING_TO_ROLL_OUT")}, {"order": Order(canaries=("b",))}, []),
         ({"a": plan(), "b": refused("MERGE_CONFLICT")}, {}, ["MERGE_CONFLICT"]),
         ({"a": plan(), "b": refused("MERGE_CONFLICT")}, {"leave_out": True}, []),
         ({"a": plan(), "b": plan(sha256="bb")}, {}, ["TARGET_DIFFERS"]),
@@ -92,6 +96,16 @@ def test_a_silent_host_is_a_member_that_was_told_nothing() -> None:
         0,
     )
     assert [(each.severity, each.code) for each in made.problems] == [(Severity.WARNING, "HOST_SILENT")]
+
+
+def test_hosts_that_have_nothing_to_do_are_done() -> None:
+    made = found({"a": refused("NOTHING_TO_ROLL_OUT")}, Order(canaries=("a",)))
+    assert [(each.severity, each.code) for each in made.problems] == [(Severity.WARNING, "NOTHING_TO_ROLL_OUT")]
+    assert next_decision(made.rollout, made.steps, {}, NOW).state is RolloutState.DONE
+    assert report.brief(made.rollout, made.steps)["hosts"] == "1 of 1 done"
+    some = found({"a": plan(), "b": refused("NOTHING_TO_ROLL_OUT")}, Order(canaries=("b",)))
+    assert [(step.name, step.state) for step in some.steps] == [("a", MemberState.WAITING), ("b", MemberState.SKIPPED)]
+    assert [each.code for each in some.problems] == ["NOTHING_TO_ROLL_OUT"]
 
 
 def test_words_of_a_command_line_become_a_specification() -> None:

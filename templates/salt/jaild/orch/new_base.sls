@@ -1,6 +1,7 @@
 {#
 A new base, tried and rolled out. The canaries take it over from its builder, their channel names it, and their jails that follow
-the channel move (jaild_rollout); if all went well, the same on all hosts. What fails ends it there, and an alert says so.
+the channel move (jaild_rollout); if all went well, the same on all hosts. What fails ends it there, and an alert says so. A host
+without such jails is done: canaries that are to try something must have some.
 
 By hand: salt-run state.orchestrate jaild.orch.new_base pillar='{base: debian-12.8, builder: build-1}'
 
