@@ -89,6 +89,7 @@ def planned(rollout: FleetRollout, plans: Mapping[str, HostPlan], where: Mapping
         *_different(moving),
         *_refusals(refused, plans, leave_out=rollout.spec.leave_out_refused),
         *_partly(moving),
+        *_of_no_rack(steps),
         *_silences(silent),
     ]
     if not moving:
@@ -243,6 +244,18 @@ def _partly(moving: Mapping[str, HostPlan]) -> Iterator[Problem]:
         hint="each host's plan says why",
         severity=Severity.WARNING,
     )
+
+
+def _of_no_rack(steps: Sequence[HostStep]) -> Iterator[Problem]:
+    """Find hosts whose rack the master does not know, where it knows that of others: nothing keeps them apart."""
+    unknown = [step.name for step in steps if not step.group]
+    if unknown and len(unknown) < len(steps):
+        yield _problem(
+            "RACK_UNKNOWN",
+            f"{_named(unknown)}: of no rack that the master knows, and so changed beside any other host",
+            hint="give them the grain, then: salt HOST saltutil.refresh_grains",
+            severity=Severity.WARNING,
+        )
 
 
 def _silences(silent: Mapping[str, str]) -> Iterator[Problem]:

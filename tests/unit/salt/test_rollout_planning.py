@@ -85,6 +85,16 @@ def test_what_speaks_against_it_is_found_before_anything_begins(
     assert errors(plans, **more) == wrong
 
 
+def test_hosts_that_nothing_keeps_apart_are_named_where_others_have_a_rack() -> None:
+    plans = {name: plan() for name in ("a", "b", "c")}
+    warned = planned(rollout(), plans, {"a": Where("fra", "r1"), "b": Where("fra"), "c": Where()}, Order()).problems
+    assert [(each.code, each.message.partition(":")[0], each.severity) for each in warned] == [
+        ("RACK_UNKNOWN", "b, c", Severity.WARNING)
+    ]
+    assert planned(rollout(), plans, {}, Order()).problems == ()  # nobody has racks
+    assert found(plans).problems == ()
+
+
 def test_a_silent_host_is_a_member_that_was_told_nothing() -> None:
     made = found({"a": plan(), "b": HostPlan(error="no answer")}, failure_budget=Share(1))
     quiet = made.steps[-1]
