@@ -24,7 +24,7 @@ from jaild.model.layers.records import JailRecord
 from jaild.model.snapshots import BACKUP, Bookmark, Snapshot
 from jaild.ports.backups import Sending, Stream, Vault
 
-_PROPERTY = "jaild:backup:"  # on a jail's dataset, with a target's name: the tag of the bookmarks of the last one there
+_PROPERTY = "jaild:backup:"  # on a jail's dataset, with a target's name: the tags of our bookmarks for it
 _KINDS = frozenset({"off", "-", ""})  # of encryption
 
 
@@ -159,15 +159,18 @@ class BackupSending:
             await owned.drop([snapshot for snapshot in own if snapshot.tag != tag])
             return
         prop = f"{_PROPERTY}{target}"
-        before = (await self._zfs.dataset(entry.dataset)).properties.get(prop, "")
+        before = set((await self._zfs.dataset(entry.dataset)).properties.get(prop, "").split()) - {tag}
+        await self._zfs.set(
+            entry.dataset, {prop: " ".join((*sorted(before), tag))}
+        )  # first: a crash leaves none unknown
         for snapshot in sent:
             await self._zfs.bookmark(snapshot.name, tag)
-        await self._zfs.set(entry.dataset, {prop: tag})
-        if before and before != tag:
+        if before:
             for mark in await self._zfs.bookmarks(entry.dataset, recursive=True):
-                if mark.tag == before:
+                if mark.tag in before:
                     with suppress(NotFoundError):  # somebody was faster
                         await self._zfs.destroy(mark.name)
+            await self._zfs.set(entry.dataset, {prop: tag})
         await owned.drop(own)
 
     async def _prune(self, vault: Vault, lineages: list[Lineage], owned: OwnedJail, keep: Keep) -> list[Lineage]:

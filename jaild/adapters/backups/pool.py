@@ -20,6 +20,7 @@ from jaild.ports.zfs import Zfs
 
 _PROPERTY = "jaild:backup:"
 _PURPOSE = "backup"
+_GOING = "going"  # in the place of a backup that is being dropped
 _CLOSED = {"canmount": "noauto", "readonly": "on"}
 
 
@@ -35,10 +36,12 @@ class PoolVault:
 
     async def lineages(self, jail: str = "") -> list[Lineage]:
         """Return what is whole: what its property says, of the datasets that have its snapshot."""
+        return [await self._lineage(name) for name in await self._tops() if is_of(name, jail)]
+
+    async def _tops(self) -> list[str]:
         below = f"{self._dataset}/"
         names = sorted({d.name.removeprefix(below) for d in await self._zfs.datasets(self._dataset)} - {self._dataset})
-        tops = [name for name in names if "/" not in name and is_of(name, jail)]
-        return [await self._lineage(name) for name in tops]
+        return [name for name in names if "/" not in name]
 
     async def _lineage(self, name: str) -> Lineage:
         top = f"{self._dataset}/{name}"
@@ -59,6 +62,9 @@ class PoolVault:
 
     async def append(self, lineage: str, backup: Backup, parts: Sequence[Sending]) -> Backup:
         """Receive what is missing; its property, set last, makes it whole."""
+        for name in await self._tops():
+            if name.startswith(f"{backup.jail}.{backup.uid[:8]}."):
+                await self._end(f"{self._dataset}/{name}")
         top = f"{self._dataset}/{lineage}"
         for part in parts:
             await self._take(f"{top}/{part.path}" if part.path else top, part)
@@ -101,13 +107,23 @@ class PoolVault:
     async def drop(self, lineage: Lineage, ids: Collection[str]) -> None:
         """Destroy snapshots; a dataset only if nobody else has one on it."""
         top = f"{self._dataset}/{lineage.name}"
-        for each in ids:
-            await self._zfs.inherit(top, f"{_PROPERTY}{each}")  # first: from here on it is not whole
+        await self._zfs.set(top, {f"{_PROPERTY}{each}": _GOING for each in ids})  # first: from here on it is not whole
+        await self._end(top)
+
+    async def _end(self, top: str) -> None:
+        """Destroy what was begun to be dropped; done again after a crash, the rest of it."""
+        properties = (await self._zfs.dataset(top)).properties
+        going = {prop.removeprefix(_PROPERTY) for prop, text in properties.items() if text == _GOING}
+        if not going:
+            return
         for snapshot in await self._zfs.snapshots(top, recursive=True):
-            if snapshot.tag in ids and snapshot.purpose == _PURPOSE:
+            if snapshot.tag in going and snapshot.purpose == _PURPOSE:
                 await self._zfs.destroy(snapshot.name)
         if not await self._zfs.snapshots(top, recursive=True):
             await self._zfs.destroy(top, recursive=True)
+            return
+        for each in going:
+            await self._zfs.inherit(top, f"{_PROPERTY}{each}")
 
     def streams(self, lineage: Lineage, backup: Backup, path: str) -> Sequence[Stream]:
         """Return one: full, of the snapshot."""
