@@ -319,12 +319,12 @@ class _Look:
 
     def start(self) -> Iterator[str]:
         """Begin with those whose turn it is."""
-        wave = min((self.members[place].wave for place in self.open if self._is_waited_for(place)), default=None)
+        wave = self._wave()
         last = max((member.began for member in self.members), default=0.0) if self.policy.stagger else 0.0
         next_one = last + self.policy.stagger if last else self.now
         for place in self.open:
             member = self.members[place]
-            if self.states[place] is not MemberState.WAITING or member.wave != wave or member.silent:
+            if member.wave != wave or self.states[place] is not MemberState.WAITING or member.silent:
                 continue
             if self.free <= 0:  # whoever ends next makes room
                 return
@@ -340,6 +340,15 @@ class _Look:
             yield member.name
             if self.policy.stagger:
                 return
+
+    def _wave(self) -> int | None:
+        """Return the first wave that is waited for; None: of none."""
+        wave = None
+        for place in self.open:  # mostly in the order of their waves: only the first of one is looked at closely
+            its = self.members[place].wave
+            if (wave is None or its < wave) and self._is_waited_for(place):
+                wave = its
+        return wave
 
     def _is_waited_for(self, place: int) -> bool:
         """Whether the next wave waits for a member: not for who does not answer, nor for who waits for such a one."""
