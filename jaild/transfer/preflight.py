@@ -16,11 +16,15 @@ from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.migration.protocol import Acceptance, DatasetOffer, HostHello, JailOffer, LayerOffer, Offer
 from jaild.model.migration.streams import PROTOCOL
 from jaild.model.problems import Plan, Problem, Severity
+from jaild.model.quantity import count
 from jaild.model.replication.policy import to_be_confirmed
+from jaild.model.snapshots import MANUAL, RESTORE, SCHEDULE, Snapshot
 from jaild.ports.peer import Peers
 from jaild.ports.zfs import Zfs
 from jaild.transfer.hosts import Hosts
 from jaild.transfer.sole_owner import SoleOwner
+
+_RESTORABLE = frozenset({SCHEDULE, MANUAL, RESTORE, ""})  # '': of other tools
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,10 @@ class Preflight:
         )
         acceptance = await peer.preflight(offer) if not problems else Acceptance()
         problems = [*problems, *await self._unrelated(entry, record, acceptance, target)]
+        if intent is not Intent.TEST:
+            there = {guid for state in acceptance.datasets for guid in state.snapshot_guids}
+            here = await self._zfs.snapshots(entry.dataset, recursive=True)
+            problems += _staying(entry.name, [each for each in here if each.guid not in there], target)
         plan = Plan(
             kind="migrate",
             target=f"jails/{name}",
@@ -118,6 +126,18 @@ class Preflight:
         except PermissionDeniedError as refusal:
             return [_error(refusal.reason, refusal.message, refusal.hint)]
         return []
+
+
+def _staying(jail: str, snapshots: Sequence[Snapshot], target: str) -> list[Problem]:
+    """Tell which snapshots do not move with the jail, of those that somebody may want to restore."""
+    wanted = dict.fromkeys(s.tag for s in snapshots if s.kind in _RESTORABLE)
+    if not wanted:
+        return []
+    first, last = next(iter(wanted)), next(reversed(wanted))
+    which = first if len(wanted) == 1 else f"{first} ... {last}"
+    message = f"{count(len(wanted), 'snapshot')} of {jail} do not move with it ({which}): they stay with the copy here"
+    hint = f"restore from them before it moves, or after it is back; on {target} its schedule begins anew"
+    return [Problem(severity=Severity.NOTE, code="SNAPSHOTS_STAY", message=message, subject=f"jails/{jail}", hint=hint)]
 
 
 def _error(code: str, message: str, hint: str) -> Problem:

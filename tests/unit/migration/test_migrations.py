@@ -19,6 +19,7 @@ from jaild.model.jails.logtimes import LogQuery
 from jaild.model.jails.spec import ExecCheck, Readiness, Volume
 from jaild.model.layers.records import JailRecord, Ownership, encode
 from jaild.model.migration.protocol import Received, ReceiveHeader
+from jaild.model.snapshots import SAFETY, by_hand
 from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost, caller
 from tests.fakes.network import Network
@@ -255,6 +256,25 @@ async def test_a_plan_of_a_migration_changes_nothing_on_either_host(pair: tuple[
     assert any("bases/deb-1" in step for step in planned.plan.steps)
     assert touched(source) == []
     assert touched(target) == []
+
+
+async def test_the_plan_says_which_snapshots_do_not_move(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, _ = pair
+    await create(source)
+
+    async def told() -> list[tuple[str, str]]:
+        planned = await source.core.use_cases.migrations.migrate(
+            "web", "beta", max_downtime=5.0, proceed_over_budget=False, etag="", validate_only=True, caller=caller()
+        )
+        assert planned.plan is not None
+        return [(problem.code, problem.message) for problem in planned.plan.problems]
+
+    await source.zfs.snapshot("tank/jaild/jails/web", "before-2", recursive=True, purpose=SAFETY)
+    assert await told() == []
+    await source.zfs.snapshot("tank/jaild/jails/web", "autosnap_1", recursive=True)
+    await source.zfs.snapshot("tank/jaild/jails/web", "mine", recursive=True, purpose=by_hand("joe"))
+    stay = "2 snapshots of web do not move with it (autosnap_1 ... mine): they stay with the copy here"
+    assert await told() == [("SNAPSHOTS_STAY", stay)]
 
 
 async def test_the_copy_that_stays_is_fenced_and_takes_no_change(pair: tuple[FakeHost, FakeHost]) -> None:
