@@ -11,6 +11,7 @@ import msgspec
 
 from jaild.model import layout
 from jaild.model.access import Role
+from jaild.model.backups.targets import Directory, TargetSettings
 from jaild.model.layers.compatibility import ElfFile, Libraries
 from jaild.model.layers.records import Group, Manifest, User
 from jaild.model.policy import Policy, on_host
@@ -193,6 +194,22 @@ async def log_times(stage: Stage) -> AsyncIterator[Acts]:
         with log.open("a") as file:
             file.write(f"{line}\n")
         await logs.look_at_all()
+    yield {}
+
+
+async def restore(stage: Stage) -> AsyncIterator[Acts]:
+    """See what snapshots there are, what a restore would do, and what is kept elsewhere."""
+    alpha = await _edge(stage, EDGE)
+    vault = stage.folder / "vault"
+    vault.mkdir()
+    alpha.targets = {"vault": TargetSettings(directory=Directory(path=vault))}
+    await stage.hang_up("alpha")
+    await alpha.restart()
+    await stage.listen("alpha")
+    stage.clock.time += 60.0
+    await stage.quietly("jailctl jail snapshot edge-1 --name before-import")
+    stage.clock.time += 3600.0
+    await stage.quietly("jailctl backup send vault edge-1")
     yield {}
 
 

@@ -36,6 +36,7 @@ from tests.fakes.host import FakeHost, QuickClock
 from tests.fakes.network import Network
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.threads import done_at_once
+from tests.fakes.zfs import FakeZfs
 from tests.transcripts.pages import Command
 
 _BEGIN = 1_795_687_200.0  # 2026-11-26 10:00:00 UTC
@@ -78,6 +79,7 @@ class Stage:
         folder.mkdir()
         host = FakeHost(folder, name, self.network)
         host.clock = self.clock
+        host.zfs = FakeZfs(folder / "pool", now=self.clock.now)
         host.runtime = FakeRuntime(now=self.clock.now, sleep=self.clock.sleep)
         host.runtime.takes = dict(_TAKES)
         self.hosts[name] = host

@@ -25,6 +25,7 @@ STORIES: dict[str, Story] = {
     "template": product_teams.template,
     "deploy": product_teams.deploy,
     "log-times": product_teams.log_times,
+    "restore": product_teams.restore,
     "confirm": product_teams.confirm,
     "staged": product_teams.staged,
     "unhealthy": product_teams.unhealthy,
