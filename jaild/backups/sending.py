@@ -12,6 +12,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
+import msgspec
+
 from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry, OwnedJail
 from jaild.engine.owned_snapshots import OwnedSnapshots
@@ -131,7 +133,7 @@ class BackupSending:
             uid=owned.record.uid,
             host=self._inventory.host_name,
             taken=float(snapshot.created),
-            record=owned.record,
+            record=_slim(owned.record),
             base=owned.generation.base,
             release=owned.generation.release,
         )
@@ -180,3 +182,10 @@ class BackupSending:
         for lineage, ids in gone.items():
             await vault.drop(by_name[lineage], ids)
         return await self._lineages(vault, owned.entry.name, owned.record) if gone else lineages
+
+
+def _slim(record: JailRecord) -> JailRecord:
+    """Return a record without what is this host's only: with the rest of a backup it is to fit into one property."""
+    return msgspec.structs.replace(
+        record, formerly=(), removed_guids=(), removing=(), staged=None, restoring=None, confirm=None, failover=None
+    )

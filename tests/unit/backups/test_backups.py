@@ -300,3 +300,16 @@ async def test_a_jail_that_has_become_another_teams_while_its_backup_waited_is_n
     assert reason_of(await host.end_of(asked)) == "APP_REQUIRED"
     assert await listed(host) == []
     await host.stop()
+
+
+async def test_a_backups_record_is_without_what_is_its_hosts_only_and_so_fits_into_a_property(make: Make) -> None:
+    alpha = await furnish(make("alpha"))
+    await create(alpha, WITH)
+    entry = alpha.core.inventory.jails["web"]
+    assert entry.record is not None
+    told = msgspec.structs.replace(entry.record, removed_guids=(7,))
+    await alpha.core.rooms.jails.datasets.write(entry, told)
+    assert reason_of(await send(alpha)) == ""
+    (backup,) = await alpha.core.use_cases.backups.list("vault")
+    assert (backup.record.generation, backup.record.removed_guids) == (1, ())
+    await alpha.stop()
