@@ -155,6 +155,18 @@ class Bench:
             found = client.cmd(target, function, args, **{"timeout": SECONDS, **options})
         return dict(found)
 
+    def ask_jail(self, name: str, function: str, *args: Any) -> Any:
+        """Run a function in a jail as a target; None if nobody answers for it."""
+        return self.ask(f"T@jail:{name}", function, *args, tgt_type="compound").get(name)
+
+    def await_jail(self, name: str, function: str, *args: Any, answer: Any) -> None:
+        """Ask until it is answered so: who answers for a jail is told to the master a moment after it has changed."""
+        deadline, told = time.monotonic() + SECONDS, None
+        while time.monotonic() < deadline:
+            if (told := self.ask_jail(name, function, *args)) == answer:
+                return
+        raise AssertionError(f"{function}: {told!r}, and not {answer!r}")
+
     def full(self, target: str, function: str, *args: Any, **options: Any) -> dict[str, Any]:
         """As `ask`, with `ret`, `retcode` and `jid` of each."""
         return self.ask(target, function, *args, full_return=True, **options)

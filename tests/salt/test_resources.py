@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,13 +10,12 @@ import pytest
 
 from tests.conftest import LINUX_HOST
 from tests.e2e import trees
-from tests.salt.bench import SECONDS, Bench
+from tests.salt.bench import Bench
 from tests.salt.fleet import Hosts, network
 
 pytestmark = pytest.mark.real(*LINUX_HOST)
 
 NAME = "web"
-TARGET = f"T@jail:{NAME}"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,17 +26,11 @@ def jail(hosts: Hosts) -> Iterator[None]:
 
 
 def asked(minions: Bench, function: str, *args: Any) -> Any:
-    """What the jail answers; None if nobody answers for it."""
-    return minions.ask(TARGET, function, *args, tgt_type="compound").get(NAME)
+    return minions.ask_jail(NAME, function, *args)
 
 
 def awaited(minions: Bench, function: str, *args: Any, answer: Any) -> None:
-    """Ask until it is answered so: who answers for a jail is told to the master a moment after it has changed."""
-    deadline, told = time.monotonic() + SECONDS, None
-    while time.monotonic() < deadline:
-        if (told := asked(minions, function, *args)) == answer:
-            return
-    raise AssertionError(f"{function}: {told!r}, and not {answer!r}")
+    minions.await_jail(NAME, function, *args, answer=answer)
 
 
 def test_commands_and_grains_are_the_jails(minions: Bench) -> None:
