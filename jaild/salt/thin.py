@@ -146,5 +146,5 @@ class Inside:
         return FailedPreconditionError(
             "SALT_FAILED_IN_JAIL",
             f"{what} in jail {self._jail}: {lines[-1]}",  # a traceback's last says it
-            hint="mend what it says there, as room in the jail's data, and apply the states again",
+            hint="correct what it says there, as room in the jail's data, and apply the states again",
         )
