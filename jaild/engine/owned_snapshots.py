@@ -84,6 +84,8 @@ class OwnedSnapshots:
 
         `among` are all that there are: what is called the same everywhere below goes by one command then.
         """
+        if not snapshots:
+            return []
         for kind, tag in HOLDS.items():
             await self.zfs.release(tag, *(s.name for s in snapshots if s.kind == kind))
         for tag in _whole(self.dataset, snapshots, among):

@@ -133,7 +133,7 @@ class JailFiles:
         if entry.generation is None or not self._inventory.may(entry, Intent.WRITE):
             return
         for root in _writable(entry):
-            if await self._zfs.mounted(root) is not None and (count := await self._trees.sweep(root)):
+            if count := await self._trees.sweep(root):
                 await self._recovery.tell(f"{quantity.count(count, 'file')} of {entry.name}, never whole: removed")
 
     async def _between_changes(self, to: _Jail, writing: Writing, records: list[Record] | None, caller: Caller) -> None:

@@ -102,15 +102,15 @@ def _remove_empty(root: int) -> None:
 
 def _swept(root: Path) -> int:
     count = 0
-    with opened(root) as top:
-        try:
+    try:
+        with opened(root) as top:
             with opened(_DRAFTS, within=top) as drafts:
                 for name in names_in(drafts):
                     os.unlink(name, dir_fd=drafts)
                     count += 1
-        except FileNotFoundError:
-            return 0
-        _remove_empty(top)
+            _remove_empty(top)
+    except FileNotFoundError:  # neither drafts nor, where nothing is mounted, a place for them
+        pass
     return count
 
 

@@ -16,10 +16,10 @@ _DATASET = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*(/[A-Za-z0-9_][A-Za-z0-9_.:-]*)*
 class Ssh(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A dataset of a host that has ZFS and sshd, and nothing of jaild."""
 
-    host: str
+    host: str  # its name or address
     dataset: str  # below which each jail has one; it must be there
     user: str = ""  # ssh(1)'s own choice if not said
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 22
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 22  # of its sshd
     identity: Path | None = None  # file with the private key; ssh's own choice if not said
     known_hosts: Path | None = None  # file with the host's key; ssh's own if not said
     zfs: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("zfs",)  # there: /sbin/zfs, or doas zfs
@@ -40,7 +40,7 @@ class Ssh(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Directory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A folder: streams as files, with their checksums."""
 
-    path: Path
+    path: Path  # absolute; it must be there
     increments: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 30  # after a full one, before the next full one
 
     def __post_init__(self) -> None:

@@ -97,6 +97,7 @@ async def test_the_first_change_after_a_start_of_the_daemon_looks_at_the_safety_
     await create(host)
     await deploy(host, "web/2")
     await host.restart()
+    await host.quiet()  # a start has questions of its own
     asked(host)
     await deploy(host, "web/1")
     await host.quiet()
