@@ -150,9 +150,9 @@ class Bench:
         raise AssertionError(f"only {sorted(seen)} answer of {sorted(wanted)}")
 
     def ask(self, target: str, function: str, *args: Any, **options: Any) -> dict[str, Any]:
-        """Run a function of execution modules; return by minion what it gave."""
+        """Run a function of execution modules; return by minion what it gave. Timeouts are whole numbers to Salt."""
         with salt.client.LocalClient(str(self.master.configured)) as client:
-            found = client.cmd(target, function, args, **{"timeout": SECONDS, **options})
+            found = client.cmd(target, function, args, **{"timeout": int(SECONDS), **options})
         return dict(found)
 
     def ask_jail(self, name: str, function: str, *args: Any) -> Any:
