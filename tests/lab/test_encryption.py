@@ -104,11 +104,11 @@ def test_an_encrypted_jail_starts_with_its_key_and_moves_only_where_that_is(flee
     assert _written(fleet, SOURCE_HOST) == _WROTE * 2
 
     _give_key(fleet, TARGET_HOST)
-    _done(fleet, SOURCE_HOST, "jail", "migrate", _NAME, TARGET_HOST, "--max-downtime", "60s")
+    _done(fleet, SOURCE_HOST, "jail", "migrate", _NAME, TARGET_HOST, "--proceed")
     assert _written(fleet, TARGET_HOST) == _WROTE * 2
     assert _keys(fleet, TARGET_HOST) == {_DATA: "available", _DB: "available"}
 
-    back = ("jail", "migrate", _NAME, SOURCE_HOST, "--max-downtime", "60s")
+    back = ("jail", "migrate", _NAME, SOURCE_HOST, "--proceed")
     assert "ENCRYPTED_COPY" in _refused(fleet, TARGET_HOST, *back)
     [moved] = [
         each
