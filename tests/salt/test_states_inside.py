@@ -76,7 +76,7 @@ def applied(bench: Bench) -> Callable[..., dict[str, Any]]:
 
 def shell(node: Node, command: str) -> str:
     """What a command says in the jail, by no Salt."""
-    return node.api.exec(NAME, "/bin/sh", "-c", command, check=False).strip()
+    return node.api.exec(NAME, "/bin/sh", "-c", command).strip()
 
 
 def only(told: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def test_salt_comes_once_and_leaves_nothing_of_a_run(node: Node, applied: Any) -
     assert (only(told)["result"], told["retcode"]) == (True, 0)
     assert len(before.split()) == 2
     assert shell(node, f"ls -i {PLACE}") == before
-    assert shell(node, f"grep -rl {SECRET} /var /root /home /etc /tmp") == ""
+    assert shell(node, f"grep -rl {SECRET} /var /root /home /etc /tmp || true") == ""
     assert shell(node, "ls -A /tmp") == ""
 
 
