@@ -388,7 +388,7 @@ class CliZfs(EncryptionCommands):
                 raise refusal("TOKEN_STALE", snapshot, f"cannot resume send: the token is not of {snapshot}")
             return ["-t", token]
         rich = ["-L", "-e", "-c"] * (await self.capabilities()).rich_send
-        raw = ["-w"] * await self._is_sent_raw(snapshot)
+        raw = ["-w"] * await self._is_sent_raw(snapshot, base)
         return [*rich, *raw, *(["-i", base] if base else []), snapshot]
 
     @staticmethod

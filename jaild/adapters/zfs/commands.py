@@ -44,6 +44,7 @@ class Commands:
         self._environment = environment
         self._detected: Detected | None = None
         self._mounting = asyncio.Lock()
+        self._sent_raw: dict[str, bool] = {}  # snapshots, those of the last sends
 
     async def _detect(self) -> Detected:
         if self._detected is None:

@@ -12,6 +12,7 @@ from jaild.ports.zfs import Key
 
 # Named, as `on` means another one in each branch of OpenZFS.
 _CIPHER = "aes-256-gcm"
+_REMEMBERED = 4096  # snapshots that were sent
 
 
 class EncryptionCommands(Commands):
@@ -50,10 +51,23 @@ class EncryptionCommands(Commands):
         """Forget a key."""
         await self.run("unload-key", subject=checked_dataset(root), unless="already unloaded")
 
-    async def _is_sent_raw(self, source: str) -> bool:
-        """Tell whether a dataset, or the one of a snapshot, has a key that goes with it, and not with its parents."""
+    async def _is_sent_raw(self, snapshot: str, base: str | None) -> bool:
+        """Tell whether the dataset of a snapshot has a key that goes with it, and not with its parents.
+
+        What was told of the increment's base holds for what comes after it: the dataset that has it is the same one,
+        and no dataset's encryption changes. So the last rounds of a migration ask nothing.
+        """
         if not (await self._detect()).capabilities.encryption:
             return False
+        raw = self._sent_raw.get(base or "")
+        if raw is None:
+            raw = await self._has_own_key(snapshot)
+        self._sent_raw[snapshot] = raw
+        if len(self._sent_raw) > _REMEMBERED:
+            del self._sent_raw[next(iter(self._sent_raw))]
+        return raw
+
+    async def _has_own_key(self, source: str) -> bool:
         dataset = source.partition("@")[0]
         try:
             root = await self._value("encryptionroot", dataset)

@@ -9,6 +9,7 @@ import click
 
 from jaild.cli.client import complete, references
 from jaild.cli.client.connection import READ_SECONDS, connect
+from jaild.cli.client.copying import reached
 from jaild.cli.client.mutation import How, ask_first, finish, mutation
 from jaild.cli.client.noun import Noun, Verb
 from jaild.cli.client.settings import Settings
@@ -85,7 +86,7 @@ def rm(settings: Settings, *, name: str, tag: str, yes: bool, how: How) -> None:
         "jail restore cache --at 2h --plan",
         "jail restore cache --at auto-20261130T181500Z",
         "jail restore cache --at 2026-11-30T18:15:00Z --path /var/db/redis",
-        "jail restore cache --at 2h --into cache-2",
+        "jail restore cache --at 2h --into cache-2 --ip 10.0.0.8/24",
         "jail restore cache --from vault",
     ),
 )
@@ -102,9 +103,12 @@ def rm(settings: Settings, *, name: str, tag: str, yes: bool, how: How) -> None:
 @click.option(
     "--from", "target", default="", metavar="TARGET", help="Make the jail again of a backup; the newest without --at."
 )
+@reached
 @mutation()
 @click.pass_obj
-def restore(settings: Settings, *, name: str, at: str, path: str, into: str, target: str, how: How) -> None:
+def restore(
+    settings: Settings, *, name: str, at: str, path: str, into: str, target: str, reach: copies_pb2.Reach, how: How
+) -> None:
     """Bring a jail's data back as it was.
 
     What is there is snapshotted before, so that this can be undone. All of its data: the jail is stopped for it, and
@@ -112,23 +116,25 @@ def restore(settings: Settings, *, name: str, at: str, path: str, into: str, tar
     """
     if path and (into or target):
         raise click.UsageError("--path is for the jail itself: neither --into nor --from goes with it")
+    if reach != copies_pb2.Reach() and (target or not into):
+        raise click.UsageError("how it is reached is said of another jail of this host: --at and --into")
     if target:
         backup.restored(settings, target, name, at, into, how)
         return
     if not at:
         raise click.UsageError("say from when, or from which snapshot: --at")
     if into:
-        _cloned(settings, name, at, into, how)
+        request = copies_pb2.CloneJailRequest(name=name, jail_id=into, reach=reach, stopped=True, **how.fields())
+        _cloned(settings, request, at, how)
         return
-    request = snapshots_pb2.RestoreJailRequest(name=name, path=path, **how.fields(), **_point(at))
-    if not request.HasField("snapshot"):
-        request.time.FromMilliseconds(round(references.moment(at) * 1000))
+    wanted = snapshots_pb2.RestoreJailRequest(name=name, path=path, **how.fields(), **_point(at))
+    if not wanted.HasField("snapshot"):
+        wanted.time.FromMilliseconds(round(references.moment(at) * 1000))
     with connect(settings) as api:
-        finish(api, settings, api.snapshots.RestoreJail(request), how)
+        finish(api, settings, api.snapshots.RestoreJail(wanted), how)
 
 
-def _cloned(settings: Settings, name: str, at: str, into: str, how: How) -> None:
-    request = copies_pb2.CloneJailRequest(name=name, jail_id=into, stopped=True, **how.fields())
+def _cloned(settings: Settings, request: copies_pb2.CloneJailRequest, at: str, how: How) -> None:
     if found := _point(at):
         request.moment.snapshot = found["snapshot"]
     else:

@@ -70,6 +70,15 @@ def daemon() -> Iterator[CopyingDaemon]:
         made.stop()
 
 
+def test_a_restore_into_another_jail_says_how_that_is_reached(jailctl: Run, daemon: CopyingDaemon) -> None:
+    daemon.answers = [operation(JAIL, kind="clone")]
+    reach = ("--ip", "10.0.0.8/24", "--no-ports")
+    assert jailctl("jail", "restore", "web", "--at", "1h", "--into", "web-2", *reach).exit_code == 0
+    (clone,) = daemon.asked(copies_pb2.CloneJailRequest)
+    assert (clone.name, clone.jail_id, clone.stopped) == ("jails/web", "web-2", True)
+    assert (list(clone.reach.addresses), clone.reach.without_ports) == (["10.0.0.8/24"], True)
+
+
 def test_a_clone_is_asked_for_with_its_moment_and_its_network(jailctl: Run, daemon: CopyingDaemon) -> None:
     daemon.answers = [operation(JAIL, kind="clone")] * 2
     told = jailctl("jail", "clone", "web", "copy", "--at", "nightly", "--ip", "10.0.0.6/24", "--no-ports", "--stopped")

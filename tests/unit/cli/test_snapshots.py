@@ -54,8 +54,11 @@ def test_another_jail_is_made_of_a_snapshot_or_the_jail_again_of_a_backup(jailct
     assert jailctl("jail", "restore", "web", "--from", "vault", "--into", "web-2").exit_code == 0
     (again,) = daemon.asked(backups_pb2.RestoreBackupRequest)
     assert (again.target, again.jail, again.jail_id) == ("vault", "jails/web", "web-2")
+    reach = ("--ip", "10.0.0.8/24", "--no-ports")
     for wrong in (
         ("--into", "web-2"),
+        ("--at", "1h", *reach),
+        ("--from", "vault", "--into", "web-2", *reach),
         ("--path", "/var", "--from", "vault"),
         ("--path", "/v", "--into", "x", "--at", "1h"),
     ):
