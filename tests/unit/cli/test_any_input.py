@@ -60,6 +60,8 @@ NUMBERS = ("9" * 30, "9" * 400 + "h", "-9", "nan", "inf", "1e999", "")
 NUMERIC = {"seconds", "rate", "integer", "integer range", "float range"}
 # What a command needs besides what it calls required.
 BESIDES = {
+    ("app", "push"): ("--manifest", "{folder}/recipe.yaml"),
+    ("jail", "restore"): ("--at", "1h"),
     ("jail", "create"): ("-f", "{folder}/recipe.yaml"),
     ("jail", "configure"): ("-f", "{folder}/recipe.yaml"),
     ("host", "evacuate"): ("--to", "beta"),
