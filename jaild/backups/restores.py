@@ -293,7 +293,8 @@ class Restores:
 
     async def _recovered(self, entry: JailEntry, record: JailRecord, restoring: Restoring) -> None:
         if not restoring.path:
-            await self._runs.end_all(entry)
+            ended = await self._runs.end_all(entry)
+            self._recovery.ended.update((entry.name, number) for number in ended)
         point = point_of(await self._snapshots.points(entry), restoring.before)
         if entry.generation is None:
             return  # it cannot be read, and what cannot be read is not started

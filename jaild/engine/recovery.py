@@ -105,6 +105,7 @@ class Recovery:
         self._continued: list[Callable[[Sequence[Operation]], Collection[str]]] = []
         self._resumed: dict[Resume, list[Callable[[], None]]] = defaultdict(list)
         self.interrupted: set[str] = set()  # what those operations were about that nobody goes on with
+        self.ended: set[tuple[str, int]] = set()  # runs that steps have ended, by jail and generation: none is adopted
         self.repairs: list[str] = []
 
     # -- what rooms register

@@ -31,7 +31,6 @@ class JailRecovery:
         self._datasets = datasets
         self._runs = runs
         self._found: list[Run] = []  # when the daemon started: between the stages nobody starts any
-        self._ended: set[tuple[str, int]] = set()  # and only this ends some
         self._restarts = restarts
         self._volumes = volumes
 
@@ -108,7 +107,7 @@ class JailRecovery:
     async def settle_runs(self, _: Found) -> None:
         """Adopt the runs that should be, stop all others but those of damaged jails."""
         for run in self._found:
-            if (run.jail, run.generation) in self._ended:
+            if (run.jail, run.generation) in self._recovery.ended:
                 continue
             entry = self._inventory.jails.get(run.jail)
             record = entry.record if entry is not None else None
@@ -131,4 +130,4 @@ class JailRecovery:
     async def _end(self, jail: str, generation: int) -> None:
         await self._runtime.stop(jail, generation)
         await self._runtime.remove(jail, generation)
-        self._ended.add((jail, generation))
+        self._recovery.ended.add((jail, generation))

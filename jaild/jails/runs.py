@@ -181,13 +181,14 @@ class Runs:
         """Take a stopped run away, mounts and all."""
         await self._runtime.remove(entry.name, generation)
 
-    async def end_all(self, entry: JailEntry) -> None:
-        """Stop and take away every run of a jail, of whichever generation."""
-        for run in await self._runtime.runs():
-            if run.jail == entry.name:
-                if run.running:
-                    await self.stop(entry, run.generation)
-                await self.remove(entry, run.generation)
+    async def end_all(self, entry: JailEntry) -> list[int]:
+        """Stop and take away every run of a jail; return of which generations there were some."""
+        found = [run for run in await self._runtime.runs() if run.jail == entry.name]
+        for run in found:
+            if run.running:
+                await self.stop(entry, run.generation)
+            await self.remove(entry, run.generation)
+        return [run.generation for run in found]
 
     def forget(self, jail: str) -> None:
         """Stop watching a jail."""

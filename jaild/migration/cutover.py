@@ -35,7 +35,7 @@ from jaild.model.replication.policy import to_be_confirmed, vouching
 from jaild.transfer.build import TransferParts
 from jaild.transfer.snapshots import MigrationSnapshots
 
-Work = Callable[[JailEntry], Awaitable[None]]
+Work = Callable[[JailEntry], Awaitable[object]]
 _AGAIN = 5.0  # seconds until a silent standby is asked again
 _FLUSHED = 0.2  # seconds in which a flush is done where nothing has to be waited for
 _START_AGAIN = BackOff(first=1.0, longest=30.0)
@@ -279,7 +279,7 @@ class Cutover:
         datasets = [d.name for d in await self._zfs.datasets(entry.dataset)]
         failures: list[JaildError] = []
 
-        async def attempt(work: Awaitable[None]) -> None:
+        async def attempt(work: Awaitable[object]) -> None:
             try:
                 await work
             except JaildError as error:  # who uses one dataset keeps it mounted, and no other one writable
