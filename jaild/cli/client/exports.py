@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -61,16 +63,21 @@ def _target(path: str) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    part = Path(path + _PART)
+    target = Path(path)
+    part = None
     try:
-        part.touch(mode=0o600)  # the jail's secrets are in it
-        with part.open("wb") as out:
+        # New and its owner's alone, whatever lies there: the jail's secrets are in it.
+        descriptor, part = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=_PART)
+        with os.fdopen(descriptor, "wb") as out:
             yield out
-        part.replace(path)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(part).replace(target)
     except OSError as error:
         raise Failure(f"cannot write {path}: {error.strerror}", Exit.UNEXPECTED) from error
     finally:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            Path(part).unlink(missing_ok=True)
 
 
 def bring(api: Api, path: str, header: copies_pb2.ImportJailHeader) -> Any:

@@ -105,6 +105,17 @@ def test_an_export_is_written_for_its_owner_alone_with_its_digest(
     assert (request.portable, list(request.encrypt_to)) == (True, ["age1x"])
 
 
+@pytest.mark.usefixtures("daemon")
+def test_what_lies_where_an_export_is_written_is_not_written_through(jailctl: Run, tmp_path: Path) -> None:
+    (tmp_path / "others").write_text("others'")
+    (tmp_path / "others").chmod(0o644)
+    for name in ("web.jaild", "web.jaild.part"):
+        (tmp_path / name).symlink_to("others")
+    assert jailctl("jail", "export", "web", str(tmp_path / "web.jaild")).exit_code == 0
+    assert (tmp_path / "others").read_text() == "others'"
+    assert stat.S_IMODE((tmp_path / "web.jaild").lstat().st_mode) == 0o600
+
+
 def test_an_export_that_breaks_off_leaves_no_file(jailctl: Run, daemon: CopyingDaemon, tmp_path: Path) -> None:
     daemon.breaks = True
     (tmp_path / "web.jaild").write_text("the one of yesterday")
