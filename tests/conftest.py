@@ -17,6 +17,7 @@ from tests.fakes import zfs_trees as trees
 from tests.hosts.points import some
 
 SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
+_CHECKOUT = Path(__file__).parents[1]
 ZFS = "ZFS"  # the kernel's, or zfs-fuse
 # What a host with jails on Linux has: the whole daemon runs there.
 LINUX_HOST = ("Linux", "runc", "bsdtar", "busybox", "ip", "mount", "nft", "unshare", ZFS)
@@ -37,6 +38,7 @@ class Machine:
             "kernel ZFS": kernel_zfs,
             "no kernel ZFS": not kernel_zfs,
             "py-libzfs": importlib.util.find_spec("libzfs") is not None,
+            "git history": (_CHECKOUT / ".git").exists() and not (_CHECKOUT / ".git/shallow").exists(),
         }
         self._others: Mapping[str, Callable[[], bool]] = {
             "root": lambda: root,
@@ -59,8 +61,8 @@ class Machine:
 def require(needs: Iterable[str], machine: Machine | None = None) -> None:
     """Skip the test that needs root and `needs` if they are not here.
 
-    `needs` are names of programs, or FreeBSD, Linux, kernel ZFS, no kernel ZFS, py-libzfs, ZFS. Where
-    JAILD_REQUIRE_ALL=1 it fails instead, for want of what can be had.
+    `needs` are names of programs, or FreeBSD, Linux, kernel ZFS, no kernel ZFS, py-libzfs, git history (a whole
+    clone), ZFS. Where JAILD_REQUIRE_ALL=1 it fails instead, for want of what can be had.
     """
     needs, machine = ("root", *needs), machine or Machine()
     if unlike := machine.is_not(needs):
