@@ -2,9 +2,10 @@
 
     PATH/web.1a2b3c4d.backup-20261130t181500z/backup-20261130t181500z/{0.zfs, 1.zfs, manifest.json}
 
-A backup is written beside them as `.part` and renamed when all of it is on the disk. Checksums are asked before
-anything of a stream is used. Others may write there, as on a share: names are those of folders, never what a manifest
-says, and no link is followed.
+A backup is written beside them as `.part` and renamed when all of it is on the disk; one that goes is renamed back
+before. What a crash leaves of either is taken away with the next of its lineage. Checksums are asked before anything of
+a stream is used. Others may write there, as on a share: names are those of folders, never what a manifest says, and no
+link is followed.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ class DirectoryVault:
     def _begin(self, folder: Path) -> None:
         with explained(folder):
             self._path.stat()  # it must be there: else what is to be mounted there is not
-            shutil.rmtree(folder, ignore_errors=True)
             folder.parent.mkdir(mode=0o700, exist_ok=True)
+            _sweep(folder.parent)
             folder.mkdir(mode=0o700)
 
     async def _written(self, path: Path, part: Sending, stream: AsyncIterator[bytes]) -> BackupPart:
@@ -107,8 +108,9 @@ class DirectoryVault:
         with explained(folder):
             for backup in reversed(lineage.backups):
                 if backup.id in ids:
-                    (folder / backup.id / _MANIFEST).unlink(missing_ok=True)
-                    shutil.rmtree(folder / backup.id)
+                    (folder / backup.id).rename(folder / f"{backup.id}{_PART}")
+            _sync_folder(folder)
+            _sweep(folder)
             if not any(folder.iterdir()):
                 folder.rmdir()
 
@@ -138,6 +140,13 @@ def _backups(folder: Path) -> list[Backup]:
             raise _damaged(each / _MANIFEST, f"it is of {backup.id!r}, and its folder of another one")
         found.append(backup)
     return sorted(found, key=lambda backup: backup.taken)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what is not whole: nobody else writes into this lineage, which is of one jail and one target."""
+    for each in folder.iterdir():
+        if each.name.endswith(_PART) and _is_folder(each):
+            shutil.rmtree(each)
 
 
 def _is_folder(path: Path) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,6 +215,42 @@ async def test_a_stream_that_was_changed_in_its_folder_is_found_before_anything_
         manifest.write_text(text)
         with pytest.raises(JaildError, match="BACKUP_DAMAGED"):
             await vault.lineages()
+    await host.stop()
+
+
+async def test_what_a_crash_leaves_of_a_backup_that_comes_or_goes_is_no_backup_and_goes_with_the_next(
+    quick_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = FakeHost(quick_path)
+    (quick_path / "v").mkdir()
+    host.targets = {"vault": TargetSettings(directory=Directory(path=quick_path / "v"))}
+    await furnish(host)
+    await create(host, WITH)
+    await send(host)
+    vault = DirectoryVault(Directory(path=quick_path / "v"))
+    (lineage,) = await vault.lineages()
+    (first,) = lineage.backups
+    half = quick_path / "v" / lineage.name / "backup-20200101t000000z.part"
+    half.mkdir()
+    (half / "0.zfs").write_bytes(b"half")
+    host.clock.time += 60
+    write(host, "new")
+    await send(host)
+    assert not half.exists()
+    (lineage,) = await vault.lineages()
+
+    def dies(path: Path) -> None:
+        (path / "0.zfs").unlink()
+        raise OSError(errno.EIO, "the power is cut")
+
+    with monkeypatch.context() as cut:
+        cut.setattr(shutil, "rmtree", dies)
+        with pytest.raises(JaildError):
+            await vault.drop(lineage, [lineage.backups[-1].id])
+    (lineage,) = await vault.lineages()
+    assert lineage.backups == (first,)
+    await vault.drop(lineage, [first.id])
+    assert [*(quick_path / "v").iterdir()] == []
     await host.stop()
 
 
